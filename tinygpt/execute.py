@@ -1,0 +1,213 @@
+"""One run in its directory: every event is made durable before it is handed on.
+
+Whoever consumes the events may stop at any of them, or be killed; the next execution of the same
+directory goes on and leaves the same bytes as one that was never interrupted.
+"""
+
+import contextlib
+import hashlib
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict
+from typing import Any
+
+from tinygpt import checkpoint, hardware
+from tinygpt.checkpoint import Checkpoint
+from tinygpt.config import RunConfig, to_json
+from tinygpt.corpus import Corpus
+from tinygpt.events import (
+    Durable,
+    Evaluated,
+    Event,
+    Finished,
+    Sampled,
+    Saved,
+    Snapshot,
+    Started,
+    Stepped,
+    Stopped,
+    Trained,
+)
+from tinygpt.files import RecordError, locked
+from tinygpt.record import START, Record, up_to, verified
+from tinygpt.rundir import RunDir, best_of
+from tinygpt.schedule import due
+from tinygpt.tokenizer import CharTokenizer
+from tinygpt.trainer import DivergedError, Trainer
+
+PHASES: dict[type[Event], str] = {
+    Stepped: "train",
+    Trained: "train",
+    Snapshot: "checkpoint",
+    Evaluated: "eval",
+    Sampled: "sample",
+    Finished: "checkpoint",
+}
+
+
+class Execution:
+    """The execution of a settled config in a run directory that holds it.
+
+    `seconds` sums the time spent by phase: "setup", "train", "eval", "sample", "checkpoint". The
+    time that the consumer of the events takes is in none of them.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        run_dir: RunDir,
+        corpus: Corpus,
+        stopping: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.config, self.run_dir, self.corpus = config, run_dir, corpus
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._stopping, self._clock = stopping, clock
+        self._config_sha256 = hashlib.sha256(to_json(config)).hexdigest()
+        self._logged = (0.0, 0)
+
+    def events(self) -> Generator[Durable]:
+        """Train to the end, or until `stopping()` is true at the end of a step.
+
+        Raises BusyError if another process executes the run, RecordError if what was saved is
+        unusable, DivergedError after recording the run as failed, and OSError if the disk is full.
+        """
+        hardware.configure(self.config.train)
+        with locked(self.run_dir.lock), contextlib.ExitStack() as closing:
+            began = self._clock()
+            trainer = self._trainer()
+            found = checkpoint.newest(self.run_dir.checkpoints, self._check)
+            self._open_records(found, closing)
+            if found is not None:
+                trainer.restore(found.state)
+            self._logged = (0.0, trainer.step * self.config.tokens_per_step)
+            self.seconds["setup"] += self._clock() - began
+            yield Started(trainer.step, trainer.model.n_parameters(), self._changed(found))
+            try:
+                yield from self._durably(trainer)
+            except DivergedError as error:
+                self._metrics.sync()
+                self.run_dir.conclude("failed", f"diverged: {error}")
+                raise
+
+    def _trainer(self) -> Trainer:
+        tokenizer = CharTokenizer.of(self.corpus.text)
+        trainer = Trainer(self.config, self.corpus.text, tokenizer)
+        if not self.run_dir.tokenizer.exists():
+            tokenizer.save(self.run_dir.tokenizer)
+        self.run_dir.checkpoints.mkdir(exist_ok=True)
+        return trainer
+
+    def _check(self, found: Checkpoint) -> None:
+        if found.manifest["config_sha256"] != self._config_sha256:
+            raise RecordError(f"{self.run_dir.checkpoints}: a checkpoint is of another config")
+        for path in (self.run_dir.metrics, self.run_dir.samples):
+            verified(path, found.manifest["records"][path.name])
+
+    def _open_records(self, found: Checkpoint | None, closing: contextlib.ExitStack) -> None:
+        marks = found.manifest["records"] if found else {}
+        run_dir = self.run_dir
+        self._metrics = Record(run_dir.metrics, marks.get(run_dir.metrics.name, START))
+        self._samples = Record(run_dir.samples, marks.get(run_dir.samples.name, START))
+        self._timings = Record(run_dir.timings, up_to(run_dir.timings, found.step if found else -1))
+        for record in (self._metrics, self._samples, self._timings):
+            closing.callback(record.close)
+
+    def _changed(self, found: Checkpoint | None) -> str | None:
+        now = hardware.numerics(self.config.train)
+        then = found.manifest["numerics"] if found else now
+        changes = [
+            f"{name} was {then[name]}, is {now[name]}" for name in now if then[name] != now[name]
+        ]
+        return (
+            f"other bits than without the interruption: {', '.join(changes)}" if changes else None
+        )
+
+    def _durably(self, trainer: Trainer) -> Iterator[Durable]:
+        for event, seconds in self._timed(trainer.events()):
+            match event:
+                case Snapshot():
+                    yield self._save(event.step, event.state, seconds)
+                    continue
+                case Trained():
+                    self._metrics.append({"kind": "train", **asdict(event)})
+                    self._log_speed(event)
+                case Evaluated():
+                    self._metrics.append(evaluation_row(event))
+                    self._metrics.sync()
+                    self._log_time("eval", event.step, seconds)
+                case Sampled():
+                    self._samples.append(asdict(event))
+                    self._log_time("sample", event.step, seconds)
+                case Finished():
+                    self._samples.sync()
+                    self.run_dir.conclude("complete", parameters=trainer.model.n_parameters())
+            yield event
+            if isinstance(event, Stepped) and self._stopping():
+                yield self._stop(trainer)
+                return
+
+    def _timed(self, events: Iterator[Event]) -> Iterator[tuple[Event, float]]:
+        while True:
+            began = self._clock()
+            event = next(events, None)
+            if event is None:
+                return
+            seconds = self._clock() - began
+            self.seconds[PHASES[type(event)]] += seconds
+            yield event, seconds
+
+    def _stop(self, trainer: Trainer) -> Stopped:
+        if trainer.step not in checkpoint.steps(self.run_dir.checkpoints):
+            self._save(trainer.step, trainer.snapshot(), 0.0)
+        return Stopped(trainer.step)
+
+    def _save(self, step: int, state: bytes, seconds: float) -> Saved:
+        began = self._clock()
+        about = {
+            "config_sha256": self._config_sha256,
+            "numerics": hardware.numerics(self.config.train),
+            "records": {
+                record.path.name: record.sync() for record in (self._metrics, self._samples)
+            },
+        }
+        checkpoint.save(self.run_dir.checkpoints, step, state, about)
+        checkpoint.retain(self.run_dir.checkpoints, self._retained())
+        spent = self._clock() - began
+        self.seconds["checkpoint"] += spent
+        self._log_time("checkpoint", step, seconds + spent)
+        return Saved(step)
+
+    def _retained(self) -> set[int]:
+        """The newest `keep` that were due, the best, and the newest of all: one saved out of turn,
+        by a stop, goes as soon as it is not needed."""
+        config, present = self.config, checkpoint.steps(self.run_dir.checkpoints)
+        scheduled = [step for step in present if self._scheduled(step)]
+        kept = {*scheduled[-config.checkpoint.keep :], present[-1]}
+        evaluations = self.run_dir.evaluations()
+        return kept | ({best_of(evaluations)["step"]} if evaluations else set())
+
+    def _scheduled(self, step: int) -> bool:
+        train, interval = self.config.train, self.config.checkpoint.interval
+        return any(due(step, every, train.max_iters) for every in (train.eval_interval, interval))
+
+    def _log_speed(self, event: Trained) -> None:
+        then, tokens = self._logged
+        self._logged = (self.seconds["train"], event.tokens)
+        seconds = self.seconds["train"] - then
+        row = {"kind": "train", "step": event.step, "seconds": seconds}
+        self._timings.append({**row, "tokens_per_second": (event.tokens - tokens) / seconds})
+
+    def _log_time(self, kind: str, step: int, seconds: float) -> None:
+        self._timings.append({"kind": kind, "step": step, "seconds": seconds})
+
+
+def evaluation_row(event: Evaluated) -> dict[str, Any]:
+    """The record's row of an evaluation; `val_loss_subset` stands only in the last one."""
+    row = {"kind": "eval", **asdict(event)}
+    return (
+        row
+        if event.val_loss_subset is not None
+        else {k: v for k, v in row.items() if k != "val_loss_subset"}
+    )

@@ -1,0 +1,99 @@
+"""The directory of one run: where its files lie, and the result they add up to.
+
+Needs no torch, so that whoever only looks at a run need not load it.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from tinygpt import config
+from tinygpt.config import RunConfig
+from tinygpt.files import RecordError, read_json, read_rows, write_atomically
+from tinygpt.schema import ConfigError
+
+State = Literal["complete", "pruned", "failed"]
+Row = Mapping[str, Any]
+
+
+class RunDir:
+    """The files of one run. `config.json` is written first and never changed; `result.json` ends
+    the run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.json"
+        self.tokenizer = path / "tokenizer.json"
+        self.metrics = path / "metrics.jsonl"
+        self.timings = path / "timings.jsonl"
+        self.samples = path / "samples.jsonl"
+        self.checkpoints = path / "checkpoints"
+        self.result = path / "result.json"
+        self.lock = path / "run.lock"
+        self.log = path / "worker.log"
+
+    def write_config(self, settled: RunConfig | Mapping[str, Any]) -> None:
+        """Begin the run, unless it has begun."""
+        if not self.config.exists():
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.config, config.to_json(settled))
+
+    def read_config(self) -> RunConfig:
+        """The run's config; raises RecordError if it is missing or not one."""
+        if not self.config.exists():
+            raise RecordError(f"{self.path}: not a run directory, it has no config.json")
+        try:
+            return config.run_config(read_json(self.config))
+        except ConfigError as error:
+            first = error.problems[0]
+            raise RecordError(f"{self.config}: {first}; restore it from a copy") from None
+
+    def read_result(self) -> dict[str, Any] | None:
+        """What `conclude` wrote, None while the run has not ended."""
+        result: dict[str, Any] | None = read_json(self.result) if self.result.exists() else None
+        return result
+
+    def evaluations(self) -> list[dict[str, Any]]:
+        """The rows of kind "eval", in the order of their steps."""
+        return [row for row in read_rows(self.metrics) if row["kind"] == "eval"]
+
+    def conclude(self, state: State, reason: str | None = None, **facts: int) -> None:
+        """End the run: write `result.json`, a function of the record and these words."""
+        result = summary(self.evaluations(), state, reason, facts)
+        write_atomically(self.result, config.to_json(result))
+
+
+def summary(
+    evaluations: Sequence[Row], state: State, reason: str | None, facts: Mapping[str, int]
+) -> dict[str, Any]:
+    """The contents of `result.json`. `value` is the objective of a complete run, the last
+    validation loss of a pruned one, and null for a failed one."""
+    if not evaluations:
+        return {
+            "state": state,
+            "value": None,
+            "metrics": dict(facts),
+            "best_step": None,
+            "reason": reason,
+        }
+    last, best = evaluations[-1], best_of(evaluations)
+    metrics = {name: last[name] for name in last if name not in ("kind", "step")}
+    metrics |= {"best_val_loss": comparable_loss(best), "steps": last["step"], **facts}
+    value = None if state == "failed" else last["val_loss"]
+    return {
+        "state": state,
+        "value": value,
+        "metrics": metrics,
+        "best_step": best["step"],
+        "reason": reason,
+    }
+
+
+def best_of(evaluations: Sequence[Row]) -> Row:
+    """The evaluation with the lowest loss on the windows they share; of equal ones the first."""
+    return min(evaluations, key=comparable_loss)
+
+
+def comparable_loss(row: Row) -> float:
+    """The validation loss of a row on the windows that all evaluations of a run share."""
+    return float(row.get("val_loss_subset", row["val_loss"]))

@@ -1,0 +1,243 @@
+"""Plain mappings into checked dataclasses: strict keys, strict types, every problem at once."""
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+T = TypeVar("T")
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers a field accepts; `None` is unbounded, `above` and `below` are exclusive."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def __contains__(self, value: float) -> bool:
+        return (
+            (self.minimum is None or value >= self.minimum)
+            and (self.maximum is None or value <= self.maximum)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        bounds = {">=": self.minimum, ">": self.above, "<=": self.maximum, "<": self.below}
+        return " and ".join(
+            f"{sign} {bound:g}" for sign, bound in bounds.items() if bound is not None
+        )
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a configuration: where (a path of keys) and what, with the next move."""
+
+    path: Path
+    message: str
+
+    def __str__(self) -> str:
+        return f"{dotted(self.path)}: {self.message}" if self.path else self.message
+
+    def under(self, prefix: Path) -> "Problem":
+        return Problem((*prefix, *self.path), self.message)
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; `problems` holds everything wrong with it."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class Checked:
+    """A dataclass whose instances are checked when made: types, ranges, then `rules()`.
+
+    Raises ConfigError with every problem found.
+    """
+
+    def __post_init__(self) -> None:
+        hints = field_types(type(self))
+        problems = [
+            Problem((name,), message)
+            for name, hint in hints.items()
+            if (message := mismatch(hint, getattr(self, name))) is not None
+        ]
+        if problems or (problems := list(self.rules())):
+            raise ConfigError(problems)
+
+    def rules(self) -> Iterator[Problem]:
+        """Yield what is wrong between fields, each of which is right by itself."""
+        return iter(())
+
+
+def field_types(cls: type) -> dict[str, Any]:
+    """The annotations of a dataclass's fields, with their Range and Literal."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def build(cls: type[T], data: object, path: Path = (), known: Iterable[str] = ()) -> T:
+    """Make a `cls` of a plain mapping; raise ConfigError listing every problem below `path`.
+
+    `known` are dotted keys to suggest for an unknown one, by default all that `cls` has.
+    """
+    if not isinstance(data, Mapping):
+        raise ConfigError([Problem(path, f"must be a mapping of keys, got {shown(data)}")])
+    hints = field_types(cls)
+    known = known or tuple(leaves(cls))
+    problems = [
+        Problem((*path, key), unknown(dotted((*path, key)), known))
+        for key in data
+        if key not in hints
+    ]
+    values: dict[str, Any] = {}
+    for name, hint in hints.items():
+        try:
+            if name in data:
+                values[name] = convert(hint, data[name], (*path, name), known)
+            elif required(cls, name):
+                problems.append(Problem(path, f"the key {name!r} is missing"))
+        except ConfigError as error:
+            problems += error.problems
+    return _construct(cls, values, problems, path)
+
+
+def _construct(cls: type[T], values: dict[str, Any], problems: list[Problem], path: Path) -> T:
+    if problems:
+        raise ConfigError(problems)
+    try:
+        return cls(**values)
+    except ConfigError as error:
+        raise ConfigError(problem.under(path) for problem in error.problems) from None
+
+
+def required(cls: type, name: str) -> bool:
+    field = next(field for field in dataclasses.fields(cls) if field.name == name)
+    return field.default is field.default_factory is dataclasses.MISSING
+
+
+def leaves(cls: type, prefix: str = "") -> dict[str, Any]:
+    """Every dotted key of a dataclass of dataclasses, with its type."""
+    keys: dict[str, Any] = {}
+    for name, hint in field_types(cls).items():
+        keys |= leaves(hint, f"{prefix}{name}.") if is_section(hint) else {prefix + name: hint}
+    return keys
+
+
+def is_section(hint: Any) -> bool:
+    return dataclasses.is_dataclass(hint) and isinstance(hint, type)
+
+
+def convert(hint: Any, value: object, path: Path = (), known: Iterable[str] = ()) -> Any:
+    """Return `value` as the type `hint` asks for; an integer becomes a float where one is due.
+
+    Raises ConfigError saying what is wrong with it.
+    """
+    if is_section(hint):
+        return value if isinstance(value, hint) else build(hint, value, path, known)
+    base, _ = _parts(hint)
+    if float in alternatives(base) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if (message := mismatch(hint, value)) is not None:
+        raise ConfigError([Problem(path, message)])
+    return value
+
+
+def mismatch(hint: Any, value: object) -> str | None:
+    """Say what is wrong with one value, None if nothing is."""
+    base, allowed = _parts(hint)
+    if typing.get_origin(base) is Literal:
+        choices = typing.get_args(base)
+        if value in choices and any(type(value) is type(choice) for choice in choices):
+            return None
+        return f"must be {either(choices)}, got {shown(value)}{suggestion(value, choices)}"
+    if not any(is_a(value, one) for one in alternatives(base)):
+        return f"must be {noun(base)}, got {shown(value)}{number_hint(base, value)}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"must be finite, got {shown(value)}"
+    if allowed and isinstance(value, int | float) and value not in allowed:
+        return f"must be {allowed}, got {shown(value)}"
+    return None
+
+
+def from_text(hint: Any, text: str) -> object:
+    """Read a command line's text as the type that `hint` asks for; unreadable text stays text."""
+    kinds = alternatives(_parts(hint)[0])
+    if bool in kinds and text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        if kind in kinds:
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+    return None if types.NoneType in kinds and text in ("null", "none") else text
+
+
+def unknown(key: str, known: Iterable[str]) -> str:
+    """The message for an unknown dotted key, with the one that was probably meant."""
+    last = key.rpartition(".")[2]
+    namesake = [name for name in known if name.rpartition(".")[2] == last]
+    return f"unknown key{suggestion(key, namesake or known, 0.0 if namesake else 0.6)}"
+
+
+def suggestion(value: object, choices: Iterable[object], cutoff: float = 0.6) -> str:
+    names = [str(choice) for choice in choices]
+    close = difflib.get_close_matches(str(value), names, n=1, cutoff=cutoff)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def dotted(path: Path) -> str:
+    return ".".join(str(part) for part in path)
+
+
+def shown(value: object) -> str:
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def either(choices: Iterable[object]) -> str:
+    *rest, last = [str(choice) for choice in choices]
+    return f"{', '.join(rest)} or {last}" if rest else last
+
+
+def noun(base: Any) -> str:
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    names |= {types.NoneType: "null", dict: "a mapping", list: "a list", tuple: "a list"}
+    return either(names.get(typing.get_origin(one) or one, str(one)) for one in alternatives(base))
+
+
+def number_hint(base: Any, value: object) -> str:
+    if int in alternatives(base) and isinstance(value, float) and value.is_integer():
+        return f" (write {int(value)})"
+    return ""
+
+
+def is_a(value: object, kind: Any) -> bool:
+    if kind is Any:
+        return True
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, typing.get_origin(kind) or kind)
+
+
+def alternatives(base: Any) -> tuple[Any, ...]:
+    """The members of a union, or the type alone."""
+    return typing.get_args(base) if isinstance(base, types.UnionType) else (base,)
+
+
+def _parts(hint: Any) -> tuple[Any, Range | None]:
+    if typing.get_origin(hint) is Annotated:
+        base, *extras = typing.get_args(hint)
+        return base, next((extra for extra in extras if isinstance(extra, Range)), None)
+    return hint, None

@@ -1,0 +1,183 @@
+"""One training run with the core alone: `python -m tinygpt.train model.d_model=64`."""
+
+import argparse
+import contextlib
+import dataclasses
+import hashlib
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tinygpt import config, corpus, schema
+from tinygpt.config import RunConfig
+from tinygpt.corpus import Corpus
+from tinygpt.events import Durable, Evaluated, Started, Trained
+from tinygpt.exits import DONE, complain, run_command
+from tinygpt.interrupt import Interrupt
+from tinygpt.rundir import RunDir
+from tinygpt.schema import ConfigError, Problem
+from tinygpt.trainer import DivergedError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    return run_command(lambda: train(requested(arguments.settings), arguments.out))
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tinygpt.train",
+        description="Train one model. Repeated after an interruption, the same command goes on.",
+        epilog="Keys and their defaults: "
+        + ", ".join(f"{key}={value}" for key, value in defaults().items()),
+    )
+    parser.add_argument("settings", nargs="*", metavar="key=value", help="as train.max_iters=100")
+    parser.add_argument(
+        "--out", type=Path, metavar="RUN_DIR", help="default: runs/train-..., after the settings"
+    )
+    return parser
+
+
+def defaults() -> dict[str, Any]:
+    return config.flat(config.as_dict(RunConfig()))
+
+
+def requested(settings: Sequence[str]) -> dict[str, Any]:
+    """The nested config of some `key=value`; raises ConfigError listing all that are wrong."""
+    values, problems = {}, []
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            problems.append(Problem((), f"{setting}: must have the form key=value"))
+        elif key not in config.known_keys():
+            problems.append(Problem((key,), schema.unknown(key, config.known_keys())))
+        else:
+            values[key] = schema.from_text(config.known_keys()[key], text)
+    nested = config.with_values({}, values)
+    try:
+        config.run_config(nested)
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return nested
+
+
+def train(request: dict[str, Any], out: Path | None) -> int:
+    """Run to the end, or until a signal; returns the exit code."""
+    from tinygpt.execute import Execution  # torch takes a second to load: not before it is needed
+
+    run_dir = RunDir(out or Path("runs") / f"train-{digest(request)}")
+    settled, text = settle(request, run_dir)
+    run_dir.write_config(settled)
+    print(f"{run_dir.path}: {text.name}, {len(text.text):,} characters", flush=True)
+    if (result := run_dir.read_result()) is not None:
+        print(f"already {result['state']}: {ending(run_dir)}")
+        return DONE
+    with Interrupt() as interrupt:
+        execution = Execution(settled, run_dir, text, stopping=lambda: bool(interrupt))
+        progress = Progress(settled)
+        with contextlib.closing(execution.events()) as events:
+            try:
+                for event in events:
+                    progress.show(event)
+            except DivergedError as error:
+                return complain(f"{run_dir.path}: diverged: {error}; lower the learning rate", 5)
+    if interrupt:
+        print("stopped; the same command goes on")
+        return interrupt.exit_code
+    print(ending(run_dir))
+    return DONE
+
+
+def digest(request: dict[str, Any]) -> str:
+    """Eight characters that tell one set of settings from another."""
+    return hashlib.sha256(config.to_json(config.run_config(request))).hexdigest()[:8]
+
+
+def settle(request: dict[str, Any], run_dir: RunDir) -> tuple[RunConfig, Corpus]:
+    """The config without `auto`, and its corpus. What an interrupted run has settled stays.
+
+    Raises ConfigError naming the keys on which a run in `run_dir` was begun differently.
+    """
+    from tinygpt import hardware
+
+    wanted = config.run_config(request)
+    if not run_dir.config.exists():
+        text = corpus.load(wanted.data.corpus, wanted.data.sha256, lambda line: print(line))
+        data = dataclasses.replace(wanted.data, corpus=text.name, sha256=text.sha256)
+        return hardware.settle(dataclasses.replace(wanted, data=data)), text
+    begun = run_dir.read_config()
+    refuse_changes(begun, wanted, run_dir)
+    return hardware.settle(begun), corpus.load(begun.data.corpus, begun.data.sha256)
+
+
+def refuse_changes(begun: RunConfig, wanted: RunConfig, run_dir: RunDir) -> None:
+    """Raise ConfigError if the run was begun with other values; `auto` agrees with any."""
+    old, new = config.flat(config.as_dict(begun)), config.flat(config.as_dict(wanted))
+    open_keys = [key for key, value in new.items() if value in ("auto", "")]
+    same_text = Path(new["data.corpus"]).resolve() == Path(old["data.corpus"])
+    agreed = {key: old[key] for key in [*open_keys, *(["data.corpus"] if same_text else [])]}
+    changes = config.differences(old, new | agreed)
+    if changes:
+        raise ConfigError(
+            [
+                Problem(
+                    (str(run_dir.path),),
+                    f"begun with other settings ({'; '.join(changes)}); "
+                    "take those, or another --out",
+                )
+            ]
+        )
+
+
+class Progress:
+    """Lines about a run; on a terminal one line that renews itself between them."""
+
+    def __init__(self, settled: RunConfig) -> None:
+        self.last, self.tokens_per_step = settled.train.max_iters, settled.tokens_per_step
+        self._began, self._first = time.perf_counter(), 0
+
+    def show(self, event: Durable) -> None:
+        match event:
+            case Started():
+                self._began, self._first = time.perf_counter(), event.step
+                where = f"going on at step {event.step}" if event.step else "from step 0"
+                self._line(f"{event.parameters:,} parameters, {where}")
+                if event.warning:
+                    print(f"warning: {event.warning}", file=sys.stderr)
+            case Evaluated():
+                self._line(
+                    f"step {event.step:>6}/{self.last}  val {event.val_loss:.4f}  "
+                    f"train {event.train_loss:.4f}  {self._speed(event.step)}"
+                )
+            case Trained() if sys.stdout.isatty():
+                text = f"step {event.step:>6}/{self.last}  loss {event.train_loss:.4f}"
+                print(f"\r\033[K{text}  {self._speed(event.step)}", end="", flush=True)
+
+    def _speed(self, step: int) -> str:
+        seconds = time.perf_counter() - self._began
+        done = step - self._first
+        if not done or not seconds:
+            return ""
+        left = (self.last - step) * seconds / done
+        speed = done * self.tokens_per_step / seconds
+        return f"{speed:,.0f} characters/s  {left // 60:.0f}:{left % 60:02.0f} left"
+
+    def _line(self, text: str) -> None:
+        start = "\r\033[K" if sys.stdout.isatty() else ""
+        print(start + text.rstrip(), flush=True)
+
+
+def ending(run_dir: RunDir) -> str:
+    """How a run ended and what can be done with it."""
+    result = run_dir.read_result() or {}
+    loss = result["metrics"].get("val_loss")
+    text = "no loss" if loss is None else f"validation loss {loss:.4f} nats per character"
+    return f"{text}; text from it: python -m tinygpt.generate {run_dir.path}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

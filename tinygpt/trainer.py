@@ -1,0 +1,190 @@
+"""The training of one model, as a generator of events that can be left and resumed at any step.
+
+Nothing here touches a file or a clock, and nothing random lives from one step to the next: the
+state is the weights, the optimizer's moments and the number of completed updates.
+"""
+
+import dataclasses
+import io
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from tinygpt.config import RunConfig
+from tinygpt.dataset import Batch, CharDataset, split
+from tinygpt.events import Evaluated, Event, Finished, Sampled, Snapshot, Stepped, Trained
+from tinygpt.model import TinyGPT
+from tinygpt.optim import adamw, set_learning_rate
+from tinygpt.sampling import generate_tokens
+from tinygpt.schedule import due, learning_rate
+from tinygpt.seeding import derive
+from tinygpt.tokenizer import CharTokenizer
+
+
+class DivergedError(ArithmeticError):
+    """A loss or gradient is not finite; the update it would have made was not made."""
+
+
+class Trainer:
+    """One model in training on a text; `step` is the number of completed updates."""
+
+    def __init__(self, config: RunConfig, text: str, tokenizer: CharTokenizer) -> None:
+        """`config` must be settled (no `auto`). Raises CorpusError if a split is shorter than a
+        window, UnseenCharacterError if the sample's prompt cannot be encoded."""
+        self.config, self.tokenizer, self.step = config, tokenizer, 0
+        self.prompt = config.sample.prompt or ("\n" if "\n" in text else tokenizer.characters[0])
+        self._prompt_ids = tokenizer.encode(self.prompt)
+        self.train_split, self.val_split = split(
+            text, tokenizer, config.data.val_fraction, config.model.block_size
+        )
+        self.device = torch.device(config.train.device)
+        model = TinyGPT(config.model, len(tokenizer)).initialise(derive(config.seed, "init", 0))
+        self.model = model.to(self.device)
+        self.optimizer = adamw(self.model, config.train)
+        self._loss = torch.compile(self.model.loss) if config.train.compile else self.model.loss
+
+    def events(self) -> Iterator[Event]:
+        """Train from `step` to the end.
+
+        Of one step: Trained where due, Stepped, then Snapshot, Evaluated and Sampled where due. At
+        Stepped the step is over and may be the last; what follows a snapshot comes again for
+        whoever resumes from it.
+        """
+        train, last = self.config.train, self.config.train.max_iters
+        while True:
+            evaluates = due(self.step, train.eval_interval, last)
+            if evaluates or due(self.step, self.config.checkpoint.interval, last):
+                yield Snapshot(self.step, self.snapshot())
+            if evaluates:
+                yield self._evaluate(whole=self.step == last)
+                yield from self._sample()
+            if self.step == last:
+                break
+            yield from self._update()
+        yield Finished(self.step)
+
+    def snapshot(self) -> bytes:
+        """The state after `step` updates: `step`, the `model`'s weights and the `optimizer`'s moments
+        by name.
+
+        Equal states give equal bytes: a flat mapping holds no object twice, and what is a function
+        of config and step (the learning rate) is not in it.
+        """
+        weights = dict(self.model.named_parameters())
+        moments = {
+            f"{name}/{moment}": value
+            for name, weight in weights.items()
+            for moment, value in self.optimizer.state[weight].items()
+        }
+        buffer = io.BytesIO()
+        model = {name: weight.detach() for name, weight in weights.items()}
+        torch.save({"step": self.step, "model": model, "optimizer": moments}, buffer)
+        return buffer.getvalue()
+
+    def restore(self, state: bytes) -> None:
+        """Take over a state that `snapshot` gave for the same config; runs no code from it."""
+        saved = torch.load(io.BytesIO(state), map_location=self.device, weights_only=True)
+        self.model.load_weights(saved["model"])
+        weights = dict(self.model.named_parameters())
+        self.optimizer.state.clear()
+        for key, value in saved["optimizer"].items():
+            name, _, moment = key.rpartition("/")
+            self.optimizer.state[weights[name]][moment] = value
+        self.step = saved["step"]
+
+    def _update(self) -> Iterator[Event]:
+        train = self.config.train
+        rate = learning_rate(self.step, train)
+        set_learning_rate(self.optimizer, rate)
+        loss, grad_norm = self._gradient()
+        if not math.isfinite(norm := grad_norm.item()):
+            raise DivergedError(f"the gradient of update {self.step + 1} is not finite")
+        self.optimizer.step()
+        self.step += 1
+        if due(self.step, train.log_interval, train.max_iters):
+            yield Trained(self.step, loss.item(), rate, norm, self._tokens())
+        yield Stepped(self.step)
+
+    def _gradient(self) -> tuple[Tensor, Tensor]:
+        """The mean loss over the step's micro-batches, and the norm of its gradient before
+        clipping."""
+        self.model.train()
+        if self.config.model.dropout:
+            self._seed_dropout()
+        self.optimizer.zero_grad(set_to_none=True)
+        train, total = self.config.train, torch.zeros((), device=self.device)
+        for batch in self._micro_batches():
+            with self._autocast():
+                loss = self._loss(*batch) / train.accumulation
+            torch.autograd.backward(loss)
+            total += loss.detach()
+        limit = train.grad_clip or math.inf
+        return total, torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+
+    def _micro_batches(self) -> Iterator[Batch]:
+        train = self.config.train
+        batch = self.train_split.batch(
+            self.config.seed, self.step, train.batch_size * train.accumulation
+        )
+        chunks = zip(*(torch.split(part, train.batch_size) for part in batch), strict=True)
+        return (self._on_device(Batch(*chunk)) for chunk in chunks)
+
+    def _seed_dropout(self) -> None:
+        seed = derive(self.config.seed, "dropout", self.step)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        else:
+            torch.default_generator.manual_seed(seed)
+
+    def _evaluate(self, whole: bool) -> Evaluated:
+        count = 32 * self.config.train.eval_iters
+        subset = self._mean_loss(self.val_split, count)
+        full = self._mean_loss(self.val_split, 0) if whole else subset
+        for loss in (subset, full):
+            if not math.isfinite(loss):
+                raise DivergedError(f"the validation loss after update {self.step} is not finite")
+        train_loss = self._mean_loss(self.train_split, count or len(self.val_split.spread(0)))
+        event = Evaluated(self.step, full, train_loss, self._tokens())
+        return dataclasses.replace(event, val_loss_subset=subset) if whole else event
+
+    @torch.inference_mode()
+    def _mean_loss(self, dataset: CharDataset, count: int) -> float:
+        """The mean over `count` windows; 0: over every prediction the text allows."""
+        self.model.eval()
+        batches = list(dataset.fixed(dataset.spread(count)))
+        if count == 0 and (tail := dataset.tail()) is not None:
+            batches.append(tail)
+        total, predictions = 0.0, 0
+        for batch in batches:
+            with self._autocast():
+                loss = self.model.loss(*self._on_device(batch))
+            total += loss.item() * batch.targets.numel()
+            predictions += batch.targets.numel()
+        return total / predictions
+
+    def _sample(self) -> Iterator[Sampled]:
+        sample = self.config.sample
+        if sample.max_new_tokens == 0 or self.step == 0:
+            return
+        self.model.eval()
+        tokens = generate_tokens(
+            self.model,
+            self._prompt_ids,
+            sample.max_new_tokens,
+            seed=derive(self.config.seed, "sample", self.step),
+            temperature=sample.temperature,
+            top_k=sample.top_k,
+        )
+        yield Sampled(self.step, self.prompt, self.tokenizer.decode(tokens))
+
+    def _autocast(self) -> torch.autocast:
+        bf16 = self.config.train.precision == "bf16"
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16)
+
+    def _on_device(self, batch: Batch) -> Batch:
+        return Batch(*(part.to(self.device, non_blocking=True) for part in batch))
+
+    def _tokens(self) -> int:
+        return self.step * self.config.tokens_per_step
