@@ -1,8 +1,7 @@
 """The configuration of one run: every name, unit, range and default, in one place.
 
 The dotted names (`train.learning_rate`) are the same in YAML, on the command line and in
-`config.json`. `auto` values are settled once, before the first step, by `hardware.settle` and
-`corpus.settle`; a run directory never holds one.
+`config.json`. `auto` values are settled once, before the first step; no run directory holds one.
 """
 
 import dataclasses
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from tinygpt import schema
-from tinygpt.schema import Checked, Problem, Range
+from tinygpt.schema import Checked, ConfigError, Problem, Range
 
 Positive = Annotated[int, Range(minimum=1)]
 Count = Annotated[int, Range(minimum=0)]
@@ -176,6 +175,23 @@ class RunConfig(Checked):
 def run_config(data: object) -> RunConfig:
     """The run that a nested mapping describes; raises ConfigError listing all its problems."""
     return schema.build(RunConfig, data)
+
+
+def settled(config: RunConfig, *, gpu: bool, gpu_bf16: bool) -> RunConfig:
+    """The config with `auto` in train.device and train.precision replaced by what a machine offers.
+
+    Raises ConfigError if it asks for a GPU and there is none.
+    """
+    train = config.train
+    device = train.device if train.device != "auto" else ("cuda" if gpu else "cpu")
+    if device == "cuda" and not gpu:
+        problem = "torch finds no GPU here; use cpu, or install torch's CUDA build"
+        raise ConfigError([Problem(("train", "device"), problem)])
+    precision = train.precision
+    if precision == "auto":
+        precision = "bf16" if device == "cuda" and gpu_bf16 else "fp32"
+    train = dataclasses.replace(train, device=device, precision=precision)
+    return dataclasses.replace(config, train=train)
 
 
 @functools.cache

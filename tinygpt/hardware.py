@@ -1,29 +1,16 @@
 """What the machine offers, and the process-wide torch settings a run needs."""
 
-import dataclasses
 import os
 
 import torch
 
-from tinygpt.config import RunConfig, TrainConfig
-from tinygpt.schema import ConfigError, Problem
+from tinygpt.config import TrainConfig
 
 
-def settle(config: RunConfig) -> RunConfig:
-    """Replace `auto` in train.device and train.precision by what this machine has.
-
-    Raises ConfigError if the config asks for a GPU and there is none.
-    """
-    train, has_gpu = config.train, torch.cuda.is_available()
-    device = train.device if train.device != "auto" else ("cuda" if has_gpu else "cpu")
-    if device == "cuda" and not has_gpu:
-        problem = "torch finds no GPU here; use cpu, or install torch's CUDA build"
-        raise ConfigError([Problem(("train", "device"), problem)])
-    precision = train.precision
-    if precision == "auto":
-        precision = "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-    train = dataclasses.replace(train, device=device, precision=precision)
-    return dataclasses.replace(config, train=train)
+def offer() -> dict[str, bool]:
+    """What `config.settled` wants to know of this machine."""
+    gpu = torch.cuda.is_available()
+    return {"gpu": gpu, "gpu_bf16": gpu and torch.cuda.is_bf16_supported()}
 
 
 def configure(train: TrainConfig) -> None:

@@ -61,7 +61,7 @@ class TinyGPT(nn.Module):
 
     @torch.no_grad()
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Take over the weights that a checkpoint holds by name; the tied head is not among them."""
+        """Take over a checkpoint's weights by name; the tied head is not among them."""
         for name, parameter in self.named_parameters():
             parameter.copy_(weights[name])
 

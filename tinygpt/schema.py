@@ -146,11 +146,53 @@ def convert(hint: Any, value: object, path: Path = (), known: Iterable[str] = ()
     if is_section(hint):
         return value if isinstance(value, hint) else build(hint, value, path, known)
     base, _ = _parts(hint)
-    if float in alternatives(base) and isinstance(value, int) and not isinstance(value, bool):
+    if all(is_section(one) for one in alternatives(base)):
+        return _convert_tagged(alternatives(base), value, path)
+    if typing.get_origin(base) in (dict, tuple):
+        return _convert_many(base, value, path, known)
+    kinds = alternatives(base)
+    if float in kinds and int not in kinds and type(value) is int:
         value = float(value)
     if (message := mismatch(hint, value)) is not None:
         raise ConfigError([Problem(path, message)])
     return value
+
+
+def _convert_tagged(kinds: tuple[Any, ...], value: object, path: Path) -> Any:
+    """Build the one of several dataclasses whose `type` the mapping names."""
+    if isinstance(value, kinds):
+        return value
+    if not isinstance(value, Mapping):
+        raise ConfigError([Problem(path, f"must be a mapping of keys, got {shown(value)}")])
+    by_name = {typing.get_args(field_types(kind)["type"])[0]: kind for kind in kinds}
+    kind = by_name.get(value.get("type"))
+    if kind is None:
+        got, where = value.get("type"), (*path, "type")
+        message = f"must be {either(by_name)}, got {shown(got)}{suggestion(got, by_name)}"
+        raise ConfigError([Problem(where, message)])
+    return build(kind, value, path)
+
+
+def _convert_many(base: Any, value: object, path: Path, known: Iterable[str]) -> Any:
+    """Convert the values of a `dict[str, X]` or the items of a `tuple[X, ...]`."""
+    container, hint = typing.get_origin(base), typing.get_args(base)[container_place(base)]
+    if not isinstance(value, Mapping if container is dict else list | tuple):
+        raise ConfigError([Problem(path, f"must be {noun(base)}, got {shown(value)}")])
+    pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
+    converted, problems = {}, []
+    for key, item in pairs:
+        try:
+            converted[key] = convert(hint, item, (*path, key), known)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return converted if container is dict else tuple(converted.values())
+
+
+def container_place(base: Any) -> int:
+    """Where the type of the contents stands among a container's arguments."""
+    return 1 if typing.get_origin(base) is dict else 0
 
 
 def mismatch(hint: Any, value: object) -> str | None:
@@ -233,11 +275,17 @@ def is_a(value: object, kind: Any) -> bool:
 
 def alternatives(base: Any) -> tuple[Any, ...]:
     """The members of a union, or the type alone."""
-    return typing.get_args(base) if isinstance(base, types.UnionType) else (base,)
+    if typing.get_origin(base) in (types.UnionType, typing.Union):
+        return tuple(_parts(member)[0] for member in typing.get_args(base))
+    return (base,)
 
 
 def _parts(hint: Any) -> tuple[Any, Range | None]:
+    """A type without its annotations, and the range that one of its alternatives has."""
     if typing.get_origin(hint) is Annotated:
         base, *extras = typing.get_args(hint)
         return base, next((extra for extra in extras if isinstance(extra, Range)), None)
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        ranges = [_parts(member)[1] for member in typing.get_args(hint)]
+        return hint, next((found for found in ranges if found is not None), None)
     return hint, None

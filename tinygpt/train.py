@@ -108,10 +108,11 @@ def settle(request: dict[str, Any], run_dir: RunDir) -> tuple[RunConfig, Corpus]
     if not run_dir.config.exists():
         text = corpus.load(wanted.data.corpus, wanted.data.sha256, lambda line: print(line))
         data = dataclasses.replace(wanted.data, corpus=text.name, sha256=text.sha256)
-        return hardware.settle(dataclasses.replace(wanted, data=data)), text
+        wanted = dataclasses.replace(wanted, data=data)
+        return config.settled(wanted, **hardware.offer()), text
     begun = run_dir.read_config()
     refuse_changes(begun, wanted, run_dir)
-    return hardware.settle(begun), corpus.load(begun.data.corpus, begun.data.sha256)
+    return begun, corpus.load(begun.data.corpus, begun.data.sha256)
 
 
 def refuse_changes(begun: RunConfig, wanted: RunConfig, run_dir: RunDir) -> None:

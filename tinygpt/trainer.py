@@ -66,8 +66,8 @@ class Trainer:
         yield Finished(self.step)
 
     def snapshot(self) -> bytes:
-        """The state after `step` updates: `step`, the `model`'s weights and the `optimizer`'s moments
-        by name.
+        """The state after `step` updates: `step`, the weights of `model` and the moments of
+        `optimizer` by name.
 
         Equal states give equal bytes: a flat mapping holds no object twice, and what is a function
         of config and step (the learning rate) is not in it.

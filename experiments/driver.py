@@ -1,0 +1,295 @@
+"""The one process that owns a sweep: it decides, workers train.
+
+The trial directories are the record. Everything here is in memory or can be made again from them,
+so the driver may be killed between any two lines.
+"""
+
+import selectors
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from experiments import search
+from experiments.account import Account
+from experiments.process import Child, Message
+from experiments.search import Trial
+from experiments.spec import Sweep
+from experiments.store import Store
+from experiments.sweepdir import SweepDir
+from experiments.terminal import Terminal
+from tinygpt import checkpoint, config
+from tinygpt.exits import BUSY, TEMPORARY, UNUSABLE_RECORD
+from tinygpt.schema import ConfigError
+
+TICK_SECONDS = 0.2
+MAX_RETRIES = 3
+"""How often a trial whose worker died is tried again without having come further."""
+
+
+@dataclass
+class Halt:
+    """Why the sweep stops before its end: an exit code and the line that explains it."""
+
+    code: int
+    reason: str
+
+
+@dataclass(eq=False)
+class Worker:
+    """A worker process and the trial it is at."""
+
+    number: int
+    child: Child
+    ready: bool = False
+    trial: int | None = None
+
+
+@dataclass(eq=False)
+class Listener:
+    """A child that is no worker, and what to call when it says something; the call returns the
+    child to listen to from then on."""
+
+    child: Child
+    hear: Callable[[], Child | None]
+
+
+class Driver:
+    """Runs the trials of a sweep to their end, or until it is told to stop."""
+
+    def __init__(
+        self,
+        sweep_dir: SweepDir,
+        sweep: Sweep,
+        store: Store,
+        trials: list[Trial],
+        children: list[Child],
+        terminal: Terminal,
+        account: Account,
+    ) -> None:
+        self.sweep_dir, self.sweep, self.store = sweep_dir, sweep, store
+        self.trials, self.terminal, self.account = trials, terminal, account
+        # The first worker has said that it is ready before there was a driver.
+        self.workers = [Worker(i, child, ready=i == 0) for i, child in enumerate(children)]
+        self.halt: Halt | None = None
+        self._stopping = False
+        self._attempts: Counter[tuple[int, int]] = Counter()
+        self._selector = selectors.DefaultSelector()
+        for worker in self.workers:
+            self._selector.register(worker.child, selectors.EVENT_READ, worker)
+
+    def listen(self, listener: Listener) -> None:
+        """Hear a child that is no worker."""
+        self._selector.register(listener.child, selectors.EVENT_READ, listener)
+
+    def run(self, should_stop: Callable[[], bool]) -> None:
+        """Return when all trials are finished, or, once `should_stop` or a halt, when every worker
+        has saved its trial."""
+        while True:
+            if (should_stop() or self.halt) and not self._stopping:
+                self._stop()
+            if not self._stopping:
+                self._assign()
+            if not any(worker.trial is not None for worker in self.workers) and self._idle():
+                return
+            for key, _ in self._selector.select(TICK_SECONDS):
+                if isinstance(key.data, Worker):
+                    self._hear(key.data)
+                else:
+                    self._overhear(key.data)
+
+    def left(self) -> int:
+        """How many trials are not finished."""
+        return len(self._unfinished()) + self._unstarted()
+
+    def _overhear(self, listener: Listener) -> None:
+        successor = listener.hear()
+        if successor is not listener.child:
+            self._selector.unregister(listener.child)
+            if successor is not None:
+                self.listen(replace(listener, child=successor))
+
+    def _idle(self) -> bool:
+        return self._stopping or self.left() == 0
+
+    def _unfinished(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.state == "running"]
+
+    def _unstarted(self) -> int:
+        return max(0, self.sweep.trials - len(self.trials))
+
+    def _stop(self) -> None:
+        self._stopping = True
+        for worker in self.workers:
+            worker.child.send(verdict="stop")
+
+    def _assign(self) -> None:
+        for worker in self.workers:
+            if worker.ready and worker.trial is None and (trial := self._next()) is not None:
+                worker.trial = trial.number
+                self.account.starts(worker.number, time.monotonic())
+                worker.child.send(run=str(self.sweep_dir.trial(trial.number).path))
+
+    def _next(self) -> Trial | None:
+        """The lowest trial that may be trained now; begins a new one if there is none."""
+        taken = {worker.trial for worker in self.workers}
+        waiting = [trial for trial in self._unfinished() if trial.number not in taken]
+        while not waiting and self._unstarted():
+            if not search.may_start(self.sweep, len(self.trials), self.trials):
+                return None
+            begun = self._begin(len(self.trials))
+            waiting = [begun] if begun.state == "running" else []
+        return waiting[0] if waiting else None
+
+    def _begin(self, number: int) -> Trial:
+        """Propose a trial and write it down: first in its directory, then in the study."""
+        trial = Trial(number, search.propose(self.sweep, number, self.trials))
+        run_dir = self.sweep_dir.trial(number)
+        values = config.with_values(config.as_dict(self.sweep.run), trial.params)
+        run_dir.write_config(values)
+        self.trials.append(trial)
+        self.store.add(trial)
+        self.sweep_dir.log("trial_started", trial=number)
+        try:
+            config.run_config(values)
+        except ConfigError as error:
+            run_dir.conclude("failed", "; ".join(map(str, error.problems)))
+            self._conclude(number)
+        return self.trials[number]
+
+    def _hear(self, worker: Worker) -> None:
+        for message in worker.child.receive():
+            self._answer(worker, message)
+        if not worker.child.alive:
+            self._bury(worker)
+
+    def _answer(self, worker: Worker, message: Message) -> None:
+        match message["event"]:
+            case "ready":
+                worker.ready = True
+            case "started":
+                self._started(self._trial_of(worker), message["step"], message["warning"])
+            case "trained":
+                step, loss = message["step"], message["train_loss"]
+                self.terminal.trained(self._trial_of(worker).number, step, loss)
+            case "evaluated":
+                self._judge(worker, message["step"], message["val_loss"])
+            case "ended":
+                number = self._release(worker, message)
+                self._conclude(number)
+            case "stopped":
+                self._release(worker, message)
+            case "unusable":
+                self._release(worker, message)
+                code = BUSY if message["busy"] else UNUSABLE_RECORD
+                self.halt = self.halt or Halt(code, message["reason"])
+            case "storage":
+                self._release(worker, message)
+                advice = "no room left; make some and" if message["full"] else "storage failed;"
+                reason = f"{message['reason']}: {advice} run the same command again"
+                self.halt = self.halt or Halt(TEMPORARY, reason)
+
+    def _started(self, trial: Trial, step: int, warning: str | None) -> None:
+        if step:
+            self.sweep_dir.log("trial_resumed", trial=trial.number, step=step)
+        if warning:
+            self.sweep_dir.log("warning", trial=trial.number, warning=warning)
+            self.terminal.warn(f"trial {trial.number}: {warning}")
+        self.terminal.started(trial, step, self._config_of(trial))
+
+    def _judge(self, worker: Worker, step: int, val_loss: float) -> None:
+        trial = self._trial_of(worker)
+        known = trial.reports.get(step, val_loss)
+        if step > 0:
+            trial = replace(trial, reports={**trial.reports, step: val_loss})
+            self.trials[trial.number] = trial
+            self.store.report(trial.number, step, val_loss)
+        self.terminal.evaluated(trial.number, step, val_loss)
+        if known != val_loss:
+            reason = (
+                f"{self.sweep_dir.trial(trial.number).metrics}: step {step}, computed again, has "
+                f"the loss {val_loss}, had {known}; the machine or a library has changed"
+            )
+            self.halt = self.halt or Halt(UNUSABLE_RECORD, reason)
+        if self._stopping:
+            return
+        if 0 < step < self._config_of(trial).train.max_iters and self._is_pruned(trial, step):
+            worker.child.send(verdict="prune", reason=f"pruned at step {step}")
+        else:
+            worker.child.send(verdict="go on")
+
+    def _is_pruned(self, trial: Trial, step: int) -> bool:
+        # A resumed trial may have reports behind the step it is at: the verdict must not see them.
+        seen = {at: loss for at, loss in trial.reports.items() if at <= step}
+        return search.should_prune(self.sweep, replace(trial, reports=seen), self.trials)
+
+    def _release(self, worker: Worker, message: Message) -> int:
+        number = self._trial_of(worker).number
+        self.account.ends(worker.number, time.monotonic(), message.get("seconds", {}))
+        self.terminal.left(number)
+        worker.trial = None
+        return number
+
+    def _conclude(self, number: int) -> None:
+        """Take a trial's result from its directory into the study."""
+        result = self.sweep_dir.trial(number).read_result()
+        assert result is not None, f"trial {number} ended without a result"
+        self.trials[number] = trial = search.finished(self.trials[number], result)
+        self.store.tell(trial)
+        self.sweep_dir.log("trial_finished", trial=number, state=trial.state)
+        self.terminal.finished(trial)
+
+    def _bury(self, worker: Worker) -> None:
+        """A worker is gone: start another, and let its trial go on there."""
+        self._selector.unregister(worker.child)
+        code, words = worker.child.join(), worker.child.last_words()
+        worker.child.close()
+        number, worker.trial = worker.trial, None
+        if self._stopping:
+            return
+        self.sweep_dir.log("worker_died", worker=worker.number, trial=number, code=code)
+        if not worker.ready:
+            self.halt = Halt(TEMPORARY, f"a worker does not start: {words}")
+            return
+        if number is not None:
+            self._retry(number, f"its worker died ({describe(code)})")
+            self.account.ends(worker.number, time.monotonic(), {})
+        worker.child, worker.ready = Child("experiments.worker"), False
+        self._selector.register(worker.child, selectors.EVENT_READ, worker)
+
+    def _retry(self, number: int, reason: str) -> None:
+        run_dir = self.sweep_dir.trial(number)
+        self.terminal.left(number)
+        step = max(checkpoint.steps(run_dir.checkpoints), default=0)
+        self._attempts[number, step] += 1
+        attempts = self._attempts[number, step]
+        if run_dir.read_result() is not None:
+            self._conclude(number)
+        elif attempts > MAX_RETRIES:
+            run_dir.conclude("failed", f"{reason} {attempts} times at step {step}")
+            self._conclude(number)
+        else:
+            self.terminal.warn(f"trial {number}: {reason}; going on from step {step}")
+
+    def _trial_of(self, worker: Worker) -> Trial:
+        assert worker.trial is not None, "a worker without a trial spoke of one"
+        return self.trials[worker.trial]
+
+    def _config_of(self, trial: Trial) -> config.RunConfig:
+        values = config.with_values(config.as_dict(self.sweep.run), trial.params)
+        return config.run_config(values)
+
+    def close(self) -> None:
+        """Let every worker save and leave."""
+        for worker in self.workers:
+            worker.child.dismiss()
+        for worker in self.workers:
+            if worker.child.alive:
+                worker.child.join()
+                worker.child.close()
+        self._selector.close()
+
+
+def describe(code: int) -> str:
+    """An exit code in words."""
+    return f"signal {-code}" if code < 0 else f"exit code {code}"

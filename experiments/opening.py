@@ -1,0 +1,158 @@
+"""From a command line to a sweep that may run: what can be wrong is found before training."""
+
+import argparse
+import dataclasses
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from experiments import spec
+from experiments.loading import Document
+from experiments.process import Message
+from experiments.spec import Sweep
+from experiments.sweepdir import SweepDir
+from tinygpt import config, corpus
+from tinygpt.corpus import Corpus, CorpusError
+from tinygpt.schema import ConfigError, Problem
+from tinygpt.tokenizer import CharTokenizer, UnseenCharacterError
+
+
+@dataclass(frozen=True)
+class Request:
+    """The sweep a user asks for, its file (None if a directory was named) and its directory."""
+
+    sweep: Sweep
+    document: Document | None
+    sweep_dir: SweepDir
+
+    def located(self, problems: list[Problem]) -> ConfigError:
+        """The problems with their places in the file."""
+        error = ConfigError(problems)
+        return self.document.located(error) if self.document else error
+
+
+def requested(arguments: argparse.Namespace) -> Request:
+    """Read what the command line names; raises ConfigError or RecordError."""
+    path: Path = arguments.sweep
+    if path.is_dir():
+        sweep_dir, document = SweepDir(path), None
+        data = spec.as_dict(sweep_dir.read_sweep()[0])
+        for override in arguments.set:
+            data = spec.overridden(data, override)
+        sweep = spec.build(data)
+    else:
+        sweep, document = spec.read(path, arguments.set)
+        sweep_dir = SweepDir(arguments.out / sweep.name)
+    trials = arguments.trials or sweep.trials
+    return Request(dataclasses.replace(sweep, trials=trials), document, sweep_dir)
+
+
+def checked_corpus(request: Request, say: corpus.Say) -> Corpus:
+    """The text of the sweep, long enough for every block size and knowing every sample's prompt.
+
+    Raises ConfigError.
+    """
+    begun, data = request.sweep_dir.begun(), request.sweep.run.data
+    if begun:
+        data = request.sweep_dir.read_sweep()[0].run.data
+    try:
+        text = corpus.load(data.corpus, data.sha256, say)
+    except CorpusError as error:
+        raise request.located([Problem(("run", "data", "corpus"), str(error))]) from None
+    if problems := [*_too_short(request.sweep, text), *_unseen(request.sweep, text)]:
+        raise request.located(problems)
+    return text
+
+
+def _too_short(sweep: Sweep, text: Corpus) -> Iterator[Problem]:
+    held_out = round(len(text.text) * sweep.run.data.val_fraction)
+    shorter = min(held_out, len(text.text) - held_out)
+    searched = sweep.space.get("model.block_size")
+    sizes: list[Any] = [end for _, end in searched.ends()] if searched else []
+    largest = max(sizes, default=sweep.run.model.block_size)
+    if shorter < largest + 1:
+        keys = ("space", "model.block_size") if searched else ("run", "data", "corpus")
+        yield Problem(
+            keys,
+            f"{text.name}: its shorter split has {shorter} characters, a window of block_size "
+            f"{largest} needs {largest + 1}; take a longer corpus or a smaller block_size",
+        )
+
+
+def _unseen(sweep: Sweep, text: Corpus) -> Iterator[Problem]:
+    try:
+        CharTokenizer.of(text.text).encode(sweep.run.sample.prompt)
+    except UnseenCharacterError as error:
+        yield Problem(("run", "sample", "prompt"), str(error))
+
+
+def refuse_changes(request: Request, text: Corpus) -> None:
+    """Raise ConfigError naming every key on which a begun sweep's file has changed."""
+    if not request.sweep_dir.begun():
+        return
+    begun, _ = request.sweep_dir.read_sweep()
+    problems = list(spec.changes(spec.as_dict(begun), request.sweep))
+    problems += _changed_corpus(request.sweep.run.data.corpus, begun.run.data.corpus, text)
+    if problems:
+        advice = (
+            f"since {request.sweep_dir.path} was begun; put it back, or give the sweep a new name"
+        )
+        raise request.located([Problem(p.path, f"{p.message} {advice}") for p in problems])
+
+
+def _changed_corpus(asked: str, begun: str, text: Corpus) -> Iterator[Problem]:
+    if asked in ("auto", begun) or str(Path(asked).resolve()) == begun:
+        return
+    try:
+        same = corpus.load(asked).sha256 == text.sha256
+    except CorpusError:
+        same = False
+    if not same:
+        yield Problem(("run", "data", "corpus"), f"was {begun!r}, is {asked!r}, another text")
+
+
+def begin(request: Request, text: Corpus, hello: Message) -> tuple[Sweep, list[str]]:
+    """The settled sweep, written down if it is new, and warnings about what is not as it was.
+
+    `hello` is what a worker says of the machine and its torch. Raises ConfigError if the machine
+    lacks what the config asks for.
+    """
+    sweep, sweep_dir = request.sweep, request.sweep_dir
+    versions = {
+        "python": platform.python_version(),
+        "optuna": version("optuna"),
+        **hello["numerics"],
+    }
+    if sweep_dir.begun():
+        begun, facts = sweep_dir.read_sweep()
+        then = facts.get("versions", {})
+        changed = [
+            f"{k} was {then[k]}, is {versions[k]}"
+            for k in versions
+            if then.get(k, "") != versions[k]
+        ]
+        warnings = (
+            [f"{'; '.join(changed)}: results may differ in their last bits"] if changed else []
+        )
+        return dataclasses.replace(begun, trials=sweep.trials, wandb=sweep.wandb), warnings
+    data = dataclasses.replace(sweep.run.data, corpus=text.name, sha256=text.sha256)
+    try:
+        run = config.settled(dataclasses.replace(sweep.run, data=data), **hello["offer"])
+    except ConfigError as error:
+        raise request.located([problem.under(("run",)) for problem in error.problems]) from None
+    sweep = dataclasses.replace(sweep, run=run)
+    sweep_dir.write_sweep(sweep, {"corpus": facts_of(text), "versions": versions})
+    return sweep, []
+
+
+def facts_of(text: Corpus) -> dict[str, str | int]:
+    """What `sweep.json` says of a corpus."""
+    return {
+        "name": text.name,
+        "sha256": text.sha256,
+        "characters": len(text.text),
+        "vocabulary": len(CharTokenizer.of(text.text)),
+    }

@@ -1,0 +1,92 @@
+"""Child processes that speak lines of JSON on their standard input and output."""
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+Message = dict[str, Any]
+
+ENDING_SECONDS = 15.0
+"""How long a child may take to leave once its input is closed; a save is made in that time."""
+
+
+class Child:
+    """`python -m MODULE`, started by exec in the process group of its parent.
+
+    It leaves when its standard input is closed, so it never outlives its parent for long.
+    """
+
+    def __init__(self, module: str, *arguments: str, threads: int = 1) -> None:
+        # A wandb-core of a parent must not be shared, and the host's thread count must not decide.
+        environment = {k: v for k, v in os.environ.items() if k != "WANDB_SERVICE"}
+        environment |= {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed in close)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=environment,
+        )
+        self._buffer = b""
+        self.alive = True
+
+    def fileno(self) -> int:
+        """What becomes readable when the child has said something or is gone."""
+        assert self._process.stdout is not None
+        return self._process.stdout.fileno()
+
+    def send(self, **message: Any) -> None:
+        """Say something to the child; if it is gone, `receive` will find out."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write((json.dumps(message) + "\n").encode())
+            self._process.stdin.flush()
+
+    def receive(self) -> list[Message]:
+        """What the child has said, once `fileno` is readable; `alive` becomes false if it is
+        gone."""
+        chunk = os.read(self.fileno(), 1 << 16)
+        if not chunk:
+            self.alive = False
+        *lines, self._buffer = (self._buffer + chunk).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def poll(self, seconds: float) -> list[Message]:
+        """What the child says within so many seconds."""
+        readable, _, _ = select.select([self], [], [], seconds)
+        return self.receive() if readable else []
+
+    def dismiss(self) -> None:
+        """Close the child's input; it will save and leave."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def join(self, seconds: float = ENDING_SECONDS) -> int:
+        """Wait for a dismissed child, and kill it if it stays; returns its exit code."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def close(self) -> None:
+        """Let go of the pipes of a child that has left."""
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._errors.close()
+
+    def last_words(self) -> str:
+        """The last line that the child wrote to its standard error."""
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"

@@ -1,0 +1,114 @@
+"""The Optuna study in `study.db`: a projection of the trials, written by the driver alone."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import optuna
+import sqlalchemy.exc
+from optuna.exceptions import DuplicatedStudyError, StorageInternalError
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from experiments.search import STATES, Trial, frozen
+from experiments.spec import Sweep
+
+LOCK_SECONDS = 60
+
+
+class DisagreementError(Exception):
+    """The study holds something that the trials do not."""
+
+
+class Store:
+    """The study of a sweep, opened and brought level with its trials."""
+
+    def __init__(self, path: Path, sweep: Sweep, trials: Sequence[Trial]) -> None:
+        """Opens or creates the study. One that is damaged or disagrees with the trials is set aside
+        and made anew."""
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._path, self._sweep = path, sweep
+        try:
+            self._open()
+            self._level(trials)
+        except (DisagreementError, StorageInternalError, sqlalchemy.exc.SQLAlchemyError):
+            self.close()
+            set_aside(path)
+            self._open()
+            self._level(trials)
+
+    def add(self, trial: Trial) -> None:
+        """Create the next trial; its number is the one that the sweep gave it."""
+        self._storage.create_new_trial(self._study, template_trial=frozen(self._sweep, trial))
+
+    def report(self, number: int, step: int, value: float) -> None:
+        self._storage.set_trial_intermediate_value(self._id(number), step, value)
+
+    def tell(self, trial: Trial) -> None:
+        """Finish a trial that the study has as running."""
+        trial_id = self._id(trial.number)
+        if trial.reason:
+            self._storage.set_trial_user_attr(trial_id, "reason", trial.reason)
+        values = [trial.value] if trial.value is not None else None
+        self._storage.set_trial_state_values(trial_id, STATES[trial.state], values)
+
+    def close(self) -> None:
+        if hasattr(self, "_storage"):
+            self._storage.engine.dispose()
+
+    def _open(self) -> None:
+        options = {"connect_args": {"timeout": LOCK_SECONDS}}
+        self._storage = RDBStorage(f"sqlite:///{self._path}", engine_kwargs=options)
+        directions = [StudyDirection.MINIMIZE]
+        try:
+            self._study = self._storage.create_new_study(directions, self._sweep.name)
+        except DuplicatedStudyError:
+            self._study = self._storage.get_study_id_from_name(self._sweep.name)
+
+    def _id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._study, number)
+
+    def _level(self, trials: Sequence[Trial]) -> None:
+        stored = self._storage.get_all_trials(self._study)
+        if len(stored) > len(trials):
+            raise DisagreementError
+        for trial, known in zip(trials, stored, strict=False):
+            self._catch_up(trial, known)
+        for trial in trials[len(stored) :]:
+            self.add(trial)
+
+    def _catch_up(self, trial: Trial, known: FrozenTrial) -> None:
+        same = known.params == trial.params and known.intermediate_values.items() <= (
+            trial.reports.items()
+        )
+        ended = known.state != TrialState.RUNNING
+        if not same or (ended and (known.state, known.value) != (STATES[trial.state], trial.value)):
+            raise DisagreementError
+        for step in trial.reports.keys() - known.intermediate_values.keys():
+            if not ended:
+                self.report(trial.number, step, trial.reports[step])
+        if trial.state != "running" and not ended:
+            self.tell(trial)
+
+
+def set_aside(path: Path) -> None:
+    """Rename a database and its journal so that they count no more."""
+    number = 0
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(path, aside)
+    for suffix in ("-journal", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def opened(path: Path, sweep: Sweep, trials: Sequence[Trial]) -> Iterator[Store]:
+    """The store, closed at the end."""
+    store = Store(path, sweep, trials)
+    try:
+        yield store
+    finally:
+        store.close()

@@ -1,0 +1,225 @@
+"""Run or continue a sweep: `python -m experiments.sweep sweeps/small.yaml`."""
+
+import argparse
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from optuna.exceptions import StorageInternalError
+
+from experiments import search
+from experiments.account import Account
+from experiments.driver import Driver
+from experiments.mirroring import FINISH_SECONDS, Mirroring
+from experiments.opening import Request, begin, checked_corpus, refuse_changes, requested
+from experiments.process import Child, Message
+from experiments.spec import Sweep
+from experiments.store import opened
+from experiments.terminal import Terminal, clock, shown
+from tinygpt.corpus import Corpus
+from tinygpt.exits import DONE, SOME_FAILED, TEMPORARY, complain, run_command
+from tinygpt.files import json_line, read_rows, write_atomically
+from tinygpt.interrupt import Interrupt
+
+INTERRUPTED_SECONDS = 5.0
+"""How long an interrupted sweep waits for the mirror."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    return run_command(lambda: sweep(arguments))
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.sweep",
+        description="Run a sweep to its report. Interrupted, the same command goes on.",
+        epilog="exit codes: 0 done; 2 bad input; 3 the record is unusable; 4 another process owns "
+        "the sweep; 5 done, but some trials failed; 75 temporary (disk full), run it again; "
+        "130, 143 stopped by a signal",
+    )
+    add = parser.add_argument
+    add("sweep", type=Path, metavar="SWEEP", help="a YAML file, or the directory of a begun sweep")
+    add("--workers", type=positive, metavar="N", help="default: one per core up to max_concurrent")
+    add("--trials", type=positive, metavar="N", help="how many, instead of the file's number")
+    add("--timeout", type=duration, metavar="30m", help="save and stop after this time (s, m, h)")
+    add("--out", type=Path, default=Path("runs"), metavar="DIR", help="the sweep is in DIR/NAME")
+    add("--set", action="append", default=[], metavar="key=value", help="as train.max_iters=100")
+    add("--dry-run", action="store_true", help="check all, show the first trials, train none")
+    add("--no-progress", action="store_true", help="plain lines instead of the live view")
+    return parser
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text!r}")
+    return int(text)
+
+
+def duration(text: str) -> float:
+    """Seconds, from 90s, 30m or 1.5h."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"must be like 90s, 30m or 1.5h, got {text!r}")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def sweep(arguments: argparse.Namespace) -> int:
+    """Check, then drive; returns the exit code."""
+    began = time.monotonic()
+    request = requested(arguments)
+    text = checked_corpus(request, print)
+    refuse_changes(request, text)
+    if arguments.dry_run:
+        return preview(request, text)
+    request.sweep_dir.path.mkdir(parents=True, exist_ok=True)
+    with request.sweep_dir.owned(), Interrupt() as interrupt:
+        return SweepRun(arguments, request, text, interrupt, began).to_its_end()
+
+
+def preview(request: Request, text: Corpus) -> int:
+    """Print what the sweep would do; trains and writes nothing."""
+    sweep = request.sweep
+    print(f"{sweep.name}: {sweep.trials} trials in {request.sweep_dir.path}, nothing was written")
+    print(f"corpus {text.name}, {len(text.text):,} characters")
+    exact = min(sweep.trials, sweep.max_concurrent)
+    print(f"the first {exact}, exactly (later ones depend on results):")
+    trials: list[search.Trial] = []
+    for number in range(exact):
+        trials.append(search.Trial(number, search.propose(sweep, number, trials)))
+        print(f"  trial {number:>3}  {shown(trials[-1].params)}")
+    return DONE
+
+
+class SweepRun:
+    """One run of the command on a sweep that this process owns."""
+
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        request: Request,
+        text: Corpus,
+        interrupt: Interrupt,
+        began: float,
+    ) -> None:
+        self.request, self.text, self.interrupt, self.began = request, text, interrupt, began
+        self.sweep_dir = request.sweep_dir
+        self.deadline = began + arguments.timeout if arguments.timeout else None
+        sweep = request.sweep
+        self.workers = arguments.workers or default_workers(sweep)
+        self.workers = min(self.workers, sweep.max_concurrent, sweep.trials)
+        progress = not arguments.no_progress
+        self.terminal = Terminal(sweep.name, sweep.trials, self.workers, progress)
+        self.account = Account(began, self.workers)
+
+    def to_its_end(self) -> int:
+        """Train what is left, report, and return the exit code."""
+        with contextlib.ExitStack() as stack:
+            children = [Child("experiments.worker") for _ in range(self.workers)]
+            for child in children:
+                stack.callback(child.dismiss)
+            if (hello := self._hello(children[0])) is None:
+                return self._farewell()
+            sweep, warnings = begin(self.request, self.text, hello)
+            trials = self._opened(sweep, warnings)
+            try:
+                store = stack.enter_context(opened(self.sweep_dir.study, sweep, trials))
+                driver = Driver(
+                    self.sweep_dir, sweep, store, trials, children, self.terminal, self.account
+                )
+                return self._drive(driver, sweep)
+            except StorageInternalError as error:
+                reason = str(error.__cause__ or error).splitlines()[0]
+                return complain(f"{self.sweep_dir.study}: {reason}; run it again", TEMPORARY)
+
+    def _hello(self, child: Child) -> Message | None:
+        """What the first worker says of the machine; None if a signal came first."""
+        while not self.interrupt:
+            for message in child.poll(0.2):
+                return message
+            if not child.alive:
+                child.join()
+                raise ChildProcessError(0, f"a worker does not start: {child.last_words()}")
+        return None
+
+    def _opened(self, sweep: Sweep, warnings: list[str]) -> list[search.Trial]:
+        """The trials there are, after telling the user and the events what is about to happen."""
+        trials = self.sweep_dir.history(sweep)
+        finished = [trial for trial in trials if trial.state != "running"]
+        repair(self.sweep_dir.events)
+        self.sweep_dir.log("resumed" if trials else "started", workers=self.workers)
+        self.terminal.resume(finished)
+        left = max(0, sweep.trials - len(finished))
+        done = f", {len(finished)} done" if finished else ""
+        where = f"{self.sweep_dir.path}: {sweep.trials} trials{done}, {self.workers} workers, "
+        if left:
+            self.terminal.say(
+                f"{where}corpus {self.text.name} ({len(self.text.text):,} characters)"
+            )
+        for warning in warnings:
+            self.terminal.warn(warning)
+            self.sweep_dir.log("warning", warning=warning)
+        return trials
+
+    def _drive(self, driver: Driver, sweep: Sweep) -> int:
+        mirroring = Mirroring(self.sweep_dir.path, sweep.wandb, self.terminal)
+        mirroring.join(driver)
+        with self.terminal:
+            driver.run(self._should_stop)
+        worked_until = time.monotonic()
+        driver.close()
+        if driver.halt is not None:
+            mirroring.finish(INTERRUPTED_SECONDS)
+            return complain(driver.halt.reason, driver.halt.code)
+        if self._should_stop() and driver.left():
+            mirroring.finish(INTERRUPTED_SECONDS)
+            return self._farewell()
+        self.sweep_dir.log("finished")
+        self._report()
+        mirroring.finish(FINISH_SECONDS)
+        self._summarise(worked_until)
+        failed = any(trial.state == "failed" for trial in driver.trials)
+        return SOME_FAILED if failed else DONE
+
+    def _should_stop(self) -> bool:
+        late = self.deadline is not None and time.monotonic() > self.deadline
+        return bool(self.interrupt) or late
+
+    def _farewell(self) -> int:
+        self.sweep_dir.log("stopped", signal=self.interrupt.signal)
+        why = "stopped" if self.interrupt else "time is up"
+        done = f"{len(self.terminal.done)} of {self.terminal.total} trials are done"
+        self.terminal.say(f"{why}: {done}, the state is saved; the same command goes on")
+        return self.interrupt.exit_code if self.interrupt else DONE
+
+    def _report(self) -> None:
+        """Write the report and print its verdict, in a process of its own."""
+        sys.stdout.flush()
+        command = [sys.executable, "-m", "analysis", str(self.sweep_dir.path)]
+        if subprocess.run(command).returncode != 0:
+            self.terminal.warn(f"no report; `python -m analysis {self.sweep_dir.path}` tries again")
+
+    def _summarise(self, worked_until: float) -> None:
+        now = time.monotonic()
+        self.account.closes(worked_until, now)
+        self.terminal.say(f"time: {clock(now - self.began)}, {self.account.summary()}")
+
+
+def default_workers(sweep: Sweep) -> int:
+    """One per core, or per as many cores as a trial has threads."""
+    return max(1, len(os.sched_getaffinity(0)) // sweep.run.train.threads)
+
+
+def repair(events: Path) -> None:
+    """Cut a torn last line off `events.jsonl`."""
+    if events.exists() and not events.read_bytes().endswith(b"\n"):
+        write_atomically(events, b"".join(map(json_line, read_rows(events))))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

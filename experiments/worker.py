@@ -1,0 +1,211 @@
+"""A process that trains one trial after another for the driver that started it.
+
+It speaks lines of JSON on its standard input and output: it says "ready", is told which directory
+to run, tells what happens there, and waits at each evaluation to hear whether to go on. When the
+driver is gone it saves and leaves.
+"""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tinygpt import corpus, hardware
+from tinygpt.corpus import Corpus, CorpusError
+from tinygpt.events import Durable, Evaluated, Finished, Started, Stopped, Trained
+from tinygpt.execute import Execution
+from tinygpt.exits import FULL
+from tinygpt.files import BusyError, RecordError
+from tinygpt.rundir import RunDir
+from tinygpt.tokenizer import UnseenCharacterError
+from tinygpt.trainer import DivergedError
+
+PROGRESS_SECONDS = 0.5
+"""Between two messages about training losses."""
+PREDECESSOR_SECONDS = 30.0
+"""How long the process of a driver that is gone may take to save and leave."""
+
+Message = dict[str, Any]
+
+
+class Channel:
+    """The two pipes to the driver. Whatever else prints goes to standard error."""
+
+    def __init__(self) -> None:
+        self._orders = os.dup(0)
+        self._answers = os.fdopen(os.dup(1), "w", buffering=1)
+        os.dup2(2, 1)
+        self._buffer = b""
+        self._terminated = False
+        # Ctrl-C reaches the whole group; only the driver answers it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._terminate)
+
+    def send(self, event: str, **facts: Any) -> None:
+        """Tell the driver; if it is gone, `receive` and `stopping` will say so."""
+        with contextlib.suppress(BrokenPipeError):
+            self._answers.write(json.dumps({"event": event, **facts}) + "\n")
+
+    def receive(self) -> Message | None:
+        """Wait for the next message; None when the driver is gone."""
+        while b"\n" not in self._buffer:
+            chunk = os.read(self._orders, 1 << 16)
+            if not chunk:
+                return None
+            self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        message: Message = json.loads(line)
+        return message
+
+    def stopping(self) -> bool:
+        """Whether to save and leave: while a trial trains, the driver sends only the order to stop,
+        and the pipe is readable too when the driver is gone."""
+        if self._terminated or self._buffer:
+            return True
+        return bool(select.select([self._orders], [], [], 0)[0])
+
+    def _terminate(self, number: int, frame: object) -> None:
+        self._terminated = True
+
+
+class Worker:
+    """Runs trials; keeps the corpus from one to the next."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self._corpus: Corpus | None = None
+
+    def work(self) -> None:
+        """Say what this machine offers, then run what the driver orders until it is gone."""
+        numerics = {
+            "torch": torch.__version__,
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        }
+        self.channel.send("ready", offer=hardware.offer(), numerics=numerics)
+        while (order := self.channel.receive()) is not None and "run" in order:
+            run_dir = RunDir(Path(order["run"]))
+            with logged_to(run_dir.log):
+                self.channel.send(**self._outcome(run_dir))
+
+    def _outcome(self, run_dir: RunDir) -> Message:
+        """Run one trial; the message that ends it."""
+        try:
+            return self._run_when_free(run_dir)
+        except (CorpusError, UnseenCharacterError) as error:
+            return failed(run_dir, str(error))
+        except DivergedError:
+            return {"event": "ended"}
+        except (RecordError, BusyError) as error:
+            return {"event": "unusable", "reason": str(error), "busy": isinstance(error, BusyError)}
+        except OSError as error:
+            traceback.print_exc()
+            full = error.errno in FULL
+            reason = f"{error.filename or run_dir.path}: {error.strerror or error}"
+            return {"event": "storage", "reason": reason, "full": full}
+        except Exception as error:  # whatever else goes wrong is this trial's result
+            traceback.print_exc()
+            return failed(run_dir, f"{type(error).__name__}: {error}")
+
+    def _run_when_free(self, run_dir: RunDir) -> Message:
+        """Run once the worker of a driver that was killed has let go of the trial."""
+        deadline = time.monotonic() + PREDECESSOR_SECONDS
+        while True:
+            try:
+                return self._run(run_dir)
+            except BusyError:
+                if time.monotonic() > deadline or self.channel.stopping():
+                    raise
+                time.sleep(0.1)
+
+    def _run(self, run_dir: RunDir) -> Message:
+        config, began = run_dir.read_config(), time.perf_counter()
+        text = self._text(config.data.corpus, config.data.sha256)
+        execution = Execution(config, run_dir, text, stopping=self.channel.stopping)
+        execution.seconds["setup"] += time.perf_counter() - began
+        conversation = Conversation(self.channel, run_dir)
+        with contextlib.closing(execution.events()) as events:
+            for event in events:
+                if not conversation.follow(event):
+                    break
+        seconds = {**execution.seconds, "verdict": conversation.waited}
+        return {"event": conversation.end, "seconds": seconds}
+
+    def _text(self, name: str, sha256: str) -> Corpus:
+        if self._corpus is None or self._corpus.sha256 != sha256:
+            self._corpus = corpus.load(name, sha256)
+        return self._corpus
+
+
+class Conversation:
+    """What one trial tells the driver, and the driver's verdicts."""
+
+    def __init__(self, channel: Channel, run_dir: RunDir) -> None:
+        self.channel, self.run_dir = channel, run_dir
+        self.end, self.waited = "ended", 0.0
+        self._parameters, self._told = 0, 0.0
+
+    def follow(self, event: Durable) -> bool:
+        """Pass an event on; False if the trial ends here."""
+        match event:
+            case Started():
+                self._parameters = event.parameters
+                self.channel.send("started", step=event.step, warning=event.warning)
+            case Trained() if time.monotonic() - self._told > PROGRESS_SECONDS:
+                self._told = time.monotonic()
+                self.channel.send("trained", step=event.step, train_loss=event.train_loss)
+            case Evaluated():
+                return self._judged(event)
+            case Stopped():
+                self.end = "stopped"
+            case Finished():
+                self.end = "ended"
+        return True
+
+    def _judged(self, event: Evaluated) -> bool:
+        began = time.perf_counter()
+        self.channel.send("evaluated", step=event.step, val_loss=event.comparable_loss)
+        verdict = self.channel.receive()
+        self.waited += time.perf_counter() - began
+        if verdict is not None and verdict["verdict"] == "go on":
+            return True
+        if verdict is not None and verdict["verdict"] == "prune":
+            self.run_dir.conclude("pruned", verdict["reason"], parameters=self._parameters)
+        else:
+            self.end = "stopped"
+        return False
+
+
+def failed(run_dir: RunDir, reason: str) -> Message:
+    """Record a trial as failed."""
+    run_dir.conclude("failed", reason)
+    return {"event": "ended"}
+
+
+@contextlib.contextmanager
+def logged_to(path: Path) -> Iterator[None]:
+    """Standard error and output into a file, for the time of one trial."""
+    sys.stderr.flush()
+    before, log = os.dup(2), os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.dup2(log, 2)
+        os.dup2(log, 1)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(before, 2)
+        os.dup2(before, 1)
+        os.close(before)
+        os.close(log)
+
+
+if __name__ == "__main__":
+    Worker(Channel()).work()
