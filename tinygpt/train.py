@@ -13,17 +13,16 @@ from typing import Any
 from tinygpt import config, corpus, schema
 from tinygpt.config import RunConfig
 from tinygpt.corpus import Corpus
-from tinygpt.events import Durable, Evaluated, Started, Trained
-from tinygpt.exits import DONE, complain, run_command
+from tinygpt.events import Durable, Evaluated, Started, Stopped, Trained
+from tinygpt.exits import DONE, SOME_FAILED, complain, run_command
 from tinygpt.interrupt import Interrupt
 from tinygpt.rundir import RunDir
 from tinygpt.schema import ConfigError, Problem
-from tinygpt.trainer import DivergedError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
-    return run_command(lambda: train(requested(arguments.settings), arguments.out))
+    return run_command(lambda: start(arguments))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,6 +37,11 @@ def parser() -> argparse.ArgumentParser:
         "--out", type=Path, metavar="RUN_DIR", help="default: runs/train-..., after the settings"
     )
     return parser
+
+
+def start(arguments: argparse.Namespace) -> int:
+    request = requested(arguments.settings)
+    return train(request, RunDir(arguments.out or Path("runs") / f"train-{digest(request)}"))
 
 
 def defaults() -> dict[str, Any]:
@@ -65,27 +69,39 @@ def requested(settings: Sequence[str]) -> dict[str, Any]:
     return nested
 
 
-def train(request: dict[str, Any], out: Path | None) -> int:
+def train(request: dict[str, Any], run_dir: RunDir) -> int:
     """Run to the end, or until a signal; returns the exit code."""
-    from tinygpt.execute import Execution  # torch takes a second to load: not before it is needed
+    settled, text = begin(request, run_dir)
+    return follow(settled, run_dir, text)
 
-    run_dir = RunDir(out or Path("runs") / f"train-{digest(request)}")
+
+def begin(request: dict[str, Any], run_dir: RunDir) -> tuple[RunConfig, Corpus]:
+    """Settle a run and write its config down, or take up what an interrupted one has settled."""
     settled, text = settle(request, run_dir)
     run_dir.write_config(settled)
     print(f"{run_dir.path}: {text.name}, {len(text.text):,} characters", flush=True)
+    return settled, text
+
+
+def follow(settled: RunConfig, run_dir: RunDir, text: Corpus) -> int:
+    """Train what is left of a run, showing its progress; returns the exit code."""
+    from tinygpt.execute import Execution  # torch takes a second to load: not before it is needed
+    from tinygpt.trainer import DivergedError
+
     if (result := run_dir.read_result()) is not None:
         print(f"already {result['state']}: {ending(run_dir)}")
-        return DONE
+        return SOME_FAILED if result["state"] == "failed" else DONE
     with Interrupt() as interrupt:
         execution = Execution(settled, run_dir, text, stopping=lambda: bool(interrupt))
-        progress = Progress(settled)
+        progress, stopped = Progress(settled), False
         with contextlib.closing(execution.events()) as events:
             try:
                 for event in events:
                     progress.show(event)
+                    stopped = isinstance(event, Stopped)
             except DivergedError as error:
-                return complain(f"{run_dir.path}: diverged: {error}; lower the learning rate", 5)
-    if interrupt:
+                return complain(f"{run_dir.path}: diverged: {error}", SOME_FAILED)
+    if stopped:
         print("stopped; the same command goes on")
         return interrupt.exit_code
     print(ending(run_dir))

@@ -1,0 +1,88 @@
+"""What of a sweep is done, running and left: `python -m experiments.status sweeps/small.yaml`."""
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from experiments.search import Trial
+from experiments.spec import Sweep
+from experiments.sweepdir import SweepDir, find
+from experiments.terminal import outcome, shown
+from tinygpt import checkpoint
+from tinygpt.exits import DONE, run_command
+from tinygpt.files import is_locked, read_rows
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    return run_command(lambda: status(arguments))
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.status",
+        description="Show what is done, running and left of a sweep. Reads only.",
+    )
+    parser.add_argument("sweep", type=Path, metavar="SWEEP", help="a YAML file or a directory")
+    parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR")
+    return parser
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Returns the exit code."""
+    sweep_dir = find(arguments.sweep, arguments.out)
+    sweep, _ = sweep_dir.read_sweep()
+    trials = sweep_dir.history(sweep)
+    print(headline(sweep, sweep_dir, trials))
+    for trial in trials:
+        print(f"  trial {trial.number:>3}  {standing(sweep_dir, trial):<28} {shown(trial.params)}")
+    for line in advice(sweep, sweep_dir, trials):
+        print(line)
+    return DONE
+
+
+def headline(sweep: Sweep, sweep_dir: SweepDir, trials: Sequence[Trial]) -> str:
+    """Counts by state, and the best value so far."""
+    counts = Counter(trial.state for trial in trials)
+    left = max(0, sweep.trials - len(trials))
+    states = [
+        f"{counts[state]} {state}" for state in ("complete", "pruned", "failed") if counts[state]
+    ]
+    states += [f"{counts['running']} begun"] if counts["running"] else []
+    states += [f"{left} left"] if left else []
+    return f"{sweep_dir.path}: {sweep.trials} trials: {', '.join(states)}{best(trials)}"
+
+
+def best(trials: Sequence[Trial]) -> str:
+    complete = [(trial.value, trial.number) for trial in trials if trial.state == "complete"]
+    if not complete:
+        return ""
+    value, number = min(complete)
+    return f"; best {value:.4f} (trial {number})"
+
+
+def standing(sweep_dir: SweepDir, trial: Trial) -> str:
+    """How a trial ended, or how far it has come and whether someone is at it."""
+    if trial.state != "running":
+        return outcome(trial)
+    run_dir = sweep_dir.trial(trial.number)
+    saved = max(checkpoint.steps(run_dir.checkpoints), default=0)
+    step = max((row["step"] for row in read_rows(run_dir.metrics)), default=saved)
+    if is_locked(run_dir.lock):
+        return f"running, at step {step}"
+    return f"interrupted, saved at {saved}"
+
+
+def advice(sweep: Sweep, sweep_dir: SweepDir, trials: Sequence[Trial]) -> Iterator[str]:
+    finished = sum(trial.state != "running" for trial in trials)
+    if sweep_dir.is_owned():
+        yield "a sweep command is driving it"
+    elif finished < sweep.trials:
+        yield f"nobody is driving it; `python -m experiments.sweep {sweep_dir.path}` goes on"
+    else:
+        yield f"done; the report: {sweep_dir.report / 'report.html'}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
