@@ -1,0 +1,102 @@
+"""Axes of the charts: what they are called, and the range that they show."""
+
+import math
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis import stats
+
+SETTLED = 0.15
+"""Share of the longest curve after which the first steep fall is over."""
+FEW = 10
+"""Trials below which all are shown in their place, be one ever so bad."""
+
+
+def step_axis(evals: pd.DataFrame) -> alt.X:
+    """Return the axis of steps, from 0 to the last of any trial."""
+    scale = alt.Scale(domain=[0, max(1, int(evals["step"].max()))], nice=False)
+    axis = alt.Axis(tickCount=6, format="d")
+    return alt.X("step:Q", title="step (completed updates)", scale=scale, axis=axis)
+
+
+def trial_axis(trials: pd.DataFrame) -> alt.X:
+    """Return the axis of trial numbers."""
+    scale = alt.Scale(domain=[-0.5, float(trials["trial"].max()) + 0.5], nice=False)
+    axis = alt.Axis(format="d", tickMinStep=1, tickCount=8)
+    return alt.X("trial:Q", title="trial", scale=scale, axis=axis)
+
+
+def loss_range(evals: pd.DataFrame, trained: list[int]) -> tuple[float, float]:
+    """Return the range of learning curves: where most lie once they have settled.
+
+    The first losses are near ln V in every trial; with them in view all else is one line.
+    The training losses of `trained` are inside, too.
+    """
+    late = evals[evals["step"] >= SETTLED * evals["step"].max()]
+    lowest = late.loc[late["trial"].isin(trained), "train_loss_nats"].min()
+    shown = stats.zoom(late["val_loss_nats"], True, share=0.9, low=float(lowest))
+    assert shown is not None, "the last step of all is late, and its loss is finite"
+    return shown
+
+
+def loss_axis(shown: tuple[float, float]) -> alt.Y:
+    """Return the axis of learning curves; what lies beyond is drawn at its edge."""
+    scale = _scale(shown)
+    title = "validation loss (nats per character)"
+    return alt.Y("value:Q", title=title, scale=scale, axis=alt.Axis(tickCount=6))
+
+
+def value_axis(trials: pd.DataFrame, minimize: bool, title: str) -> alt.Y:
+    """Return the axis of trials' values; one beyond the range is drawn at its edge."""
+    values = trials["value"].where(trials["value"].abs() < math.inf, trials["val_last_nats"])
+    few = values.count() < FEW
+    scale = _scale(stats.zoom(values, minimize, share=1.0 if few else 0.8))
+    return alt.Y("value:Q", title=title, scale=scale, axis=alt.Axis(tickCount=5))
+
+
+def _scale(domain: tuple[float, float] | None) -> alt.Scale:
+    if domain is None:
+        return alt.Scale(zero=False)
+    return alt.Scale(domain=list(domain), zero=False, nice=False, clamp=True)
+
+
+def parameter_axis(row: dict[Any, Any]) -> alt.X:
+    """Return the axis of a parameter over the range that was searched, as it was searched."""
+    title = str(row["parameter"])
+    if row["type"] == "categorical":
+        levels = [level(choice) for choice in row["choices"]]
+        return alt.X(
+            "x:N",
+            title=title,
+            sort=levels,
+            scale=alt.Scale(domain=levels),
+            axis=alt.Axis(labelAngle=0, grid=True),
+        )
+    domain = [float(row["low"]), float(row["high"])]
+    scale = alt.Scale(domain=domain, zero=False, nice=False, padding=8)
+    if row["log"]:
+        scale.type = "log"
+        ticks = _log_ticks(*domain)
+        axis = alt.Axis(format="~g", values=ticks) if ticks else alt.Axis(format="~g")
+    elif row["type"] == "int":
+        axis = alt.Axis(format="d", tickCount=5, tickMinStep=1)
+    else:
+        axis = alt.Axis(format="~g", tickCount=5)
+    return alt.X("x:Q", title=title, axis=axis, scale=scale)
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Return 1, 3, 10, ... times a power of ten in the range, without the 3s where many."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [float(f"{digit}e{power}") for power in powers for digit in (1, 3)]
+    inside = [tick for tick in ticks if low <= tick <= high]
+    return inside if len(inside) <= 6 else [t for t in inside if f"{t:e}".startswith("1")]
+
+
+def level(value: object) -> str:
+    """Return a categorical value's name on its axis; 0 and 0.0 are the same value."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:g}"
+    return str(value)

@@ -1,0 +1,150 @@
+"""Frames of a sweep: every column's type and meaning, kept also when a frame is empty.
+
+Losses are nats per character, times are seconds, `step` counts completed updates.
+"""
+
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+STATES = ("complete", "pruned", "failed", "unfinished")
+"""Every state a trial can have. "unfinished" has no result: running, waiting or interrupted."""
+
+
+class Column(NamedTuple):
+    """A column's pandas dtype, and what it holds."""
+
+    dtype: str
+    meaning: str
+
+
+Schema = Mapping[str, Column]
+
+TRIALS: Schema = {
+    "rank": Column("Int64", "place among complete trials, 1 is best; missing for all others"),
+    "trial": Column("int64", "number, the same for ever"),
+    "state": Column("str", "one of STATES; complete without a finite value counts as failed"),
+    "value": Column("float64", "objective; for a pruned trial the last one seen, at another step"),
+    "delta": Column("float64", "value minus the winner's; complete trials only"),
+    "delta_baseline": Column("float64", "value minus trial 0's; complete trials only"),
+    "val_loss_nats": Column("float64", "loss on the whole validation split, at the end"),
+    "val_loss_subset_nats": Column("float64", "loss on the fixed validation windows, at the end"),
+    "val_best_nats": Column("float64", "lowest loss on the fixed windows at any step"),
+    "val_last_nats": Column("float64", "last validation loss on the fixed windows"),
+    "train_loss_nats": Column("float64", "training loss at the end"),
+    "best_step": Column("Int64", "step of the lowest validation loss"),
+    "step": Column("Int64", "last step on record"),
+    "steps_planned": Column("Int64", "train.max_iters"),
+    "tokens": Column("Int64", "characters trained on"),
+    "parameters": Column("Int64", "trainable weights"),
+    "train_s": Column("float64", "time in updates, evaluation and saving excluded"),
+    "tokens_per_s": Column("float64", "median over the training rows"),
+    "seed": Column("Int64", "seed of the run"),
+    "checkpoint": Column("str", "folder of the best checkpoint, else the latest; '' if none"),
+    "reason": Column("str", "why the trial was pruned or failed"),
+}
+"""One row per trial that has started, by number; `p.KEY` columns follow, one per parameter."""
+
+CURVES: Schema = {
+    "trial": Column("int64", "number of the trial"),
+    "kind": Column("str", "train: an update's row; eval: an evaluation's row"),
+    "step": Column("int64", "completed updates"),
+    "tokens": Column("Int64", "characters trained on so far"),
+    "val_loss_nats": Column("float64", "loss on the same fixed windows at every step"),
+    "val_loss_full_nats": Column("float64", "loss on the whole validation split; last row only"),
+    "train_loss_nats": Column("float64", "training loss"),
+    "learning_rate": Column("float64", "of the update"),
+    "grad_norm": Column("float64", "before clipping"),
+    "seconds": Column("float64", "wall clock since the previous row of this kind"),
+    "tokens_per_s": Column("float64", "speed of these updates"),
+}
+"""One row per trial, kind and step, in this order."""
+
+SAMPLES: Schema = {
+    "trial": Column("int64", "number of the trial"),
+    "step": Column("int64", "completed updates"),
+    "prompt": Column("str", "what the model was given"),
+    "text": Column("str", "what it wrote, without the prompt"),
+}
+
+EVENTS: Schema = {
+    "time": Column("datetime64[us, UTC]", "wall clock"),
+    "event": Column("str", "what happened"),
+    "trial": Column("Int64", "number of the trial, if it concerns one"),
+    "worker": Column("str", "name of the worker, if it concerns one"),
+}
+
+SPACE: Schema = {
+    "parameter": Column("str", "dotted key"),
+    "type": Column("str", "float, int or categorical"),
+    "low": Column("float64", "inclusive; missing if categorical"),
+    "high": Column("float64", "inclusive; missing if categorical"),
+    "log": Column("bool", "searched on a logarithmic scale"),
+    "step": Column("float64", "distance of allowed values; missing if continuous"),
+    "choices": Column("object", "tuple of a categorical's values, else empty"),
+}
+
+
+def frame(rows: Sequence[Mapping[str, Any]], schema: Schema) -> pd.DataFrame:
+    """Return `rows` as a frame of exactly `schema`'s columns; what does not fit is missing."""
+    return pd.DataFrame(
+        {
+            name: _series([row.get(name) for row in rows], column.dtype)
+            for name, column in schema.items()
+        }
+    )
+
+
+def parameters(space: Mapping[str, Mapping[str, Any]]) -> dict[str, Column]:
+    """Return the `p.KEY` columns of a sweep's search space."""
+    return {f"p.{key}": Column(_dtype(spec), f"value of {key}") for key, spec in space.items()}
+
+
+def _dtype(spec: Mapping[str, Any]) -> str:
+    if spec["type"] != "categorical":
+        return "Int64" if spec["type"] == "int" else "float64"
+    kinds = {type(choice) for choice in spec["choices"]}
+    if kinds == {bool}:
+        return "boolean"
+    if kinds == {str}:
+        return "str"
+    if kinds and kinds <= {int, float}:
+        return "Int64" if kinds == {int} else "float64"
+    return "object"
+
+
+def _series(values: list[Any], dtype: str) -> "pd.Series[Any]":
+    if dtype == "float64":
+        return pd.Series([number(value) for value in values], dtype="float64")
+    if dtype in ("int64", "Int64"):
+        return pd.Series([_whole(value) for value in values], dtype=dtype)
+    if dtype == "str":
+        return pd.Series(["" if value is None else str(value) for value in values], dtype="str")
+    if dtype == "boolean":
+        flags = [value if isinstance(value, bool) else None for value in values]
+        return pd.Series(flags, dtype="boolean")
+    if dtype.startswith("datetime64"):
+        texts = [value if isinstance(value, str) else None for value in values]
+        times = pd.to_datetime(
+            pd.Series(texts, dtype="object"), utc=True, errors="coerce", format="ISO8601"
+        )
+        return times.dt.as_unit("us")
+    return pd.Series(values, dtype=dtype)
+
+
+def number(value: object) -> float:
+    """Return a real number as a float, NaN for anything else."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan
+
+
+def _whole(value: object) -> int | None:
+    as_float = number(value)
+    return int(as_float) if math.isfinite(as_float) and abs(as_float) < 2**63 else None

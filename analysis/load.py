@@ -1,0 +1,190 @@
+"""A sweep read from its files."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+
+from analysis import frames, stats
+from analysis.records import Row, UnreadableError, read_object, read_rows
+from analysis.runs import Run, read_run
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME_LINE = re.compile(r"""^name:[ \t]+(['"]?)(?P<name>[^'"#\n]*?)\1[ \t]*(?:#.*)?$""", re.M)
+
+
+class LoadError(Exception):
+    """A sweep cannot be loaded; the message is one line for the user."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One sweep, finished or not, as frames. Columns: analysis/frames.py.
+
+    `meta` is sweep.json; `unreadable` names the files of trials that hold something else
+    than they should, and that were left out.
+    """
+
+    directory: Path
+    meta: Row
+    trials: pd.DataFrame
+    curves: pd.DataFrame
+    samples: pd.DataFrame
+    events: pd.DataFrame
+    space: pd.DataFrame
+    unreadable: tuple[str, ...]
+
+    @classmethod
+    def load(cls, path: str | Path, out: str | Path = "runs") -> Self:
+        """Read the sweep in directory `path`, or the one that SWEEP.yaml `path` named in `out`.
+
+        Only reads. Raises LoadError: exit code 2 when there is no such sweep, 3 when its
+        sweep.json cannot be used.
+        """
+        directory = locate(Path(path), Path(out))
+        meta = _read_meta(directory)
+        found = [read_run(folder, meta["space"]) for folder in _trial_folders(directory)]
+        unreadable = [name for run in found for name in run.unreadable]
+        events = _read_events(directory, unreadable)
+        return cls(
+            directory=directory,
+            meta=meta,
+            trials=_trials(found, meta),
+            curves=frames.frame([row for run in found for row in run.curve], frames.CURVES),
+            samples=frames.frame([row for run in found for row in run.samples], frames.SAMPLES),
+            events=frames.frame(events, frames.EVENTS),
+            space=frames.frame(_space_rows(meta["space"]), frames.SPACE),
+            unreadable=tuple(unreadable),
+        )
+
+    @property
+    def name(self) -> str:
+        """The sweep's name."""
+        return str(self.meta["name"])
+
+    @property
+    def metric(self) -> str:
+        """The objective's name."""
+        return str(self.meta["objective"]["metric"])
+
+    @property
+    def minimize(self) -> bool:
+        """Whether a lower objective is better."""
+        return bool(self.meta["objective"]["direction"] == "minimize")
+
+    def trial(self, number: int) -> "pd.Series[Any]":
+        """Return the row of trial `number`. Raises KeyError when it has not started."""
+        row = self.trials[self.trials["trial"] == number]
+        if row.empty:
+            raise KeyError(f"trial {number} has not started")
+        return row.iloc[0]
+
+
+def locate(path: Path, out: Path) -> Path:
+    """Return the directory of the sweep that `path`, a directory or a SWEEP.yaml, stands for."""
+    if path.is_dir():
+        return path
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        hint = "give a sweep's directory or its YAML file"
+        raise LoadError(f"{path}: {error.strerror or error}; {hint}", 2) from error
+    except UnicodeDecodeError as error:
+        raise LoadError(f"{path}: not a UTF-8 text file; give a SWEEP.yaml", 2) from error
+    line = NAME_LINE.search(text)
+    name = line["name"].strip() if line else path.stem
+    if not NAME.fullmatch(name):
+        rule = "letters, digits, '.', '_' and '-', at most 64"
+        raise LoadError(f"{path}: name: {name!r} must be {rule}; change that line", 2)
+    return out / name
+
+
+def _read_meta(directory: Path) -> Row:
+    path = directory / "sweep.json"
+    try:
+        meta = read_object(path)
+    except UnreadableError as error:
+        raise LoadError(f"{error}; restore the file from a backup", 3) from error
+    if meta is None:
+        start = "start it with python -m experiments.sweep SWEEP.yaml, or give --out"
+        raise LoadError(f"{path}: no such file, so there is no sweep here; {start}", 2)
+    problem = _problem(meta)
+    if problem:
+        raise LoadError(f"{path}: {problem}; restore the file from a backup", 3)
+    return meta
+
+
+def _problem(meta: Row) -> str | None:
+    if meta.get("schema") != 1:
+        return f"schema: must be 1, got {meta.get('schema')!r}"
+    for key, kind in {"name": str, "trials": int, "objective": dict, "space": dict}.items():
+        if not isinstance(meta.get(key), kind):
+            return f"{key}: must be of type {kind.__name__}, got {meta.get(key)!r}"
+    objective = meta["objective"]
+    if "metric" not in objective or objective.get("direction") not in ("minimize", "maximize"):
+        return f"objective: needs a metric and a direction, got {objective!r}"
+    for key, spec in meta["space"].items():
+        needed = _needed(spec)
+        if needed:
+            return f"space.{key}: needs {needed}, got {spec!r}"
+    return None
+
+
+def _needed(spec: object) -> str | None:
+    """What a parameter's entry lacks."""
+    kind = spec.get("type") if isinstance(spec, dict) else None
+    if not isinstance(spec, dict) or kind not in ("float", "int", "categorical"):
+        return "a type (float, int or categorical)"
+    if kind == "categorical":
+        return None if isinstance(spec.get("choices"), list) else "choices"
+    low, high = frames.number(spec.get("low")), frames.number(spec.get("high"))
+    usable = -math.inf < low <= high < math.inf and (low > 0 or not spec.get("log"))
+    return None if usable else "finite low <= high, above 0 where log is true"
+
+
+def _trial_folders(directory: Path) -> list[Path]:
+    folders = [path for path in (directory / "trials").glob("[0-9]*") if path.name.isdecimal()]
+    return sorted((path for path in folders if path.is_dir()), key=lambda path: int(path.name))
+
+
+def _read_events(directory: Path, unreadable: list[str]) -> list[Row]:
+    try:
+        return read_rows(directory / "events.jsonl")
+    except UnreadableError:
+        unreadable.append("events.jsonl")
+        return []
+
+
+def _trials(runs: list[Run], meta: Row) -> pd.DataFrame:
+    schema = {**frames.TRIALS, **frames.parameters(meta["space"])}
+    trials = frames.frame([run.trial for run in runs], schema)
+    trials["rank"] = stats.ranks(trials, meta["objective"]["direction"] == "minimize")
+    complete = trials["state"] == "complete"
+    for column, reference in (
+        ("delta", trials["rank"] == 1),
+        ("delta_baseline", trials.trial == 0),
+    ):
+        values = trials.loc[complete & reference.fillna(False), "value"]
+        value = float(values.iloc[0]) if len(values) else math.nan
+        trials[column] = (trials["value"] - value).where(complete)
+    return trials
+
+
+def _space_rows(space: Mapping[str, Mapping[str, Any]]) -> list[Row]:
+    return [
+        {
+            **spec,
+            "parameter": key,
+            "log": bool(spec.get("log")),
+            "choices": tuple(spec.get("choices", ())),
+        }
+        for key, spec in space.items()
+    ]

@@ -1,0 +1,124 @@
+"""Numbers of a sweep: order, margins, counts. Pure functions of its frames."""
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+
+from analysis.frames import STATES
+
+LEADERS = 5
+"""How many of the best trials are singled out."""
+
+
+def ranks(trials: pd.DataFrame, minimize: bool) -> "pd.Series[int]":
+    """Return the place of each complete trial, 1 is best, by value, then tokens, then number.
+
+    Trials of any other state have none: their value belongs to another step.
+    """
+    order = trials[trials["state"] == "complete"].sort_values(
+        ["value", "tokens", "trial"], ascending=[minimize, True, True]
+    )
+    places = pd.Series(range(1, len(order) + 1), index=order.index, dtype="Int64")
+    return places.reindex(trials.index)
+
+
+def leaders(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the complete trials, best first."""
+    return trials[trials["rank"].notna()].sort_values("rank")
+
+
+def winner(trials: pd.DataFrame) -> int | None:
+    """Return the number of the best complete trial, None when there is none."""
+    best = trials.loc[trials["rank"] == 1, "trial"]
+    return None if best.empty else int(best.iloc[0])
+
+
+def middle(trials: pd.DataFrame) -> int | None:
+    """Return the number of the median complete trial (the better of two), None without one.
+
+    With fewer than two complete trials there is nothing beside the winner: None.
+    """
+    order = leaders(trials)["trial"]
+    return None if len(order) < 2 else int(order.iloc[max(1, (len(order) - 1) // 2)])
+
+
+def counts(trials: pd.DataFrame, planned: int) -> dict[str, int]:
+    """Return how many trials are in each state, and how many are "not started"."""
+    found = trials["state"].value_counts()
+    states = {state: int(found.get(state, 0)) for state in STATES}
+    return {**states, "not started": max(0, planned - len(trials))}
+
+
+def best_so_far(trials: pd.DataFrame, minimize: bool) -> pd.DataFrame:
+    """Return `trial` and `value`: the best value of the complete trials up to each of them."""
+    complete = trials.loc[trials["state"] == "complete", ["trial", "value"]].sort_values("trial")
+    values = complete["value"]
+    return complete.assign(value=values.cummin() if minimize else values.cummax())
+
+
+def thin(curve: pd.DataFrame, column: str, limit: int) -> pd.DataFrame:
+    """Return at most about `limit` rows of `curve`: first, last and every bucket's extremes.
+
+    Taking every k-th row instead would hide the spikes one looks for.
+    """
+    if len(curve) <= limit:
+        return curve
+    curve = curve.reset_index(drop=True)
+    bucket = curve.index * max(1, limit // 2 - 1) // len(curve)
+    grouped = curve[column].groupby(bucket)
+    keep = {0, len(curve) - 1, *grouped.idxmin().dropna(), *grouped.idxmax().dropna()}
+    return curve.loc[sorted(keep)]
+
+
+def settled(curve: pd.DataFrame, column: str, high: float) -> pd.DataFrame:
+    """Return `curve` from where `column` first falls to `high`.
+
+    Its first row is then the point, between two steps, at which the line through them
+    enters the range below `high`. A curve that never falls so far is its last row.
+    """
+    inside = (curve[column] <= high).to_numpy()
+    if not inside.any():
+        return curve.tail(1)
+    first = int(inside.argmax())
+    if first == 0:
+        return curve
+    before, after = curve.iloc[first - 1], curve.iloc[first]
+    part = (before[column] - high) / (before[column] - after[column])
+    step = before["step"] + part * (after["step"] - before["step"])
+    entry = pd.DataFrame({"step": [step], column: [high]})
+    return pd.concat([entry, curve.iloc[first:].astype({"step": "float64"})])
+
+
+def zoom(
+    values: "pd.Series[float]", minimize: bool, share: float, low: float = math.inf
+) -> tuple[float, float] | None:
+    """Return the axis range of the best `share` of the finite values, None when there are none.
+
+    Good trials can then be told apart; what lies beyond is cut off or drawn at the edge.
+    The range includes `low` when that is finite and the lowest of all.
+    """
+    finite = values[values.abs() < math.inf].astype("float64")
+    if finite.empty:
+        return None
+    beyond = finite.quantile(share if minimize else 1 - share)
+    lows = [float(finite.min()), *([low] if math.isfinite(low) else [])]
+    best = min(lows) if minimize else float(finite.max())
+    bottom, top = sorted((best, float(beyond)))
+    margin = 0.06 * (top - bottom) or 0.01
+    return bottom - margin, top + margin
+
+
+def position(value: float, low: float, high: float, log: bool) -> float:
+    """Return where `value` lies in its range: 0 at `low`, 1 at `high`, on the searched scale."""
+    if high == low:
+        return 0.5
+    if log:
+        value, low, high = math.log(value), math.log(low), math.log(high)
+    return (value - low) / (high - low)
+
+
+def shares(counted: Mapping[str, int]) -> dict[str, float]:
+    """Return the part of the whole that each count is; empty when all are 0."""
+    whole = sum(counted.values())
+    return {name: count / whole for name, count in counted.items() if count} if whole else {}

@@ -1,0 +1,59 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.load import Sweep
+from analysis.verdict import generate, judge, place, reproduce
+
+Write = Callable[..., Path]
+Trial = Callable[..., Any]
+
+
+def test_winner_is_compared_with_the_baseline(write: Write, trial: Trial) -> None:
+    verdict = judge(Sweep.load(write(trial(0, value=1.6), trial(1, value=1.4821))))
+    assert verdict.winner == 1
+    assert verdict.sentence == (
+        "Trial 1 is best: 1.4821 nats per character, 0.1179 below the baseline (trial 0). "
+        "One seed each: how sure is not known yet."
+    )
+
+
+@pytest.mark.parametrize(
+    ("trials", "planned", "expected"),
+    [
+        ([], 3, "No winner: no trial has started."),
+        ([{"state": "failed", "value": None}], 1, "every trial failed"),
+        ([{"state": "pruned"}], 1, "every trial was pruned"),
+        ([{"state": None, "steps": ()}], 1, "No winner yet. No trial is complete."),
+        ([{"state": None, "steps": (0, 50)}], 1, "(trial 0 at step 50)"),
+        ([{}], 3, "Only trial 0, the baseline, is complete so far"),
+        ([{}, {"value": 3.0}], 2, "Trial 0, the baseline, is best: 2.0000"),
+        ([{"value": 3.0}, {}], 3, "Trial 1 is best so far"),
+        ([{"state": "failed"}, {}, {"value": 3.0}], 3, "nothing to compare with"),
+        ([{}, {"value": 2.0}], 2, "Trial 0, the baseline, is best"),
+    ],
+)
+def test_every_state_of_a_sweep_has_its_sentence(
+    write: Write, trial: Trial, trials: list[dict[str, Any]], planned: int, expected: str
+) -> None:
+    directory = write(*[trial(n, **row) for n, row in enumerate(trials)], planned=planned)
+    assert expected in judge(Sweep.load(directory)).sentence
+
+
+def test_maximized_objective_may_lie_above_the_baseline(write: Write, trial: Trial) -> None:
+    objective = {"metric": "accuracy", "direction": "maximize"}
+    directory = write(trial(0, value=0.5), trial(1, value=0.75), objective=objective)
+    sentence = judge(Sweep.load(directory)).sentence
+    assert sentence.startswith("Trial 1 is best: 0.7500 accuracy, 0.2500 above the baseline")
+
+
+def test_commands_name_the_trial_and_survive_a_shell(write: Write, trial: Trial) -> None:
+    sweep = Sweep.load(write(trial(7)))
+    assert reproduce(place(sweep, 7), sweep, 7) == (
+        "python -m experiments.run runs/small/trials/0007/config.json --out runs/small-trial-0007"
+    )
+    assert generate("my runs/small/trials/0007") == (
+        "python -m tinygpt.generate 'my runs/small/trials/0007'"
+    )
