@@ -275,8 +275,9 @@ def logged_in() -> bool:
 
 
 def is_online(options: WandbConfig) -> bool:
-    """What the mode comes to on this machine."""
-    return options.mode == "online" or (options.mode == "auto" and logged_in())
+    """What the mode comes to on this machine; `auto` heeds W&B's own WANDB_MODE."""
+    mode = os.environ.get("WANDB_MODE", "auto") if options.mode == "auto" else options.mode
+    return mode == "online" or (mode != "offline" and logged_in())
 
 
 @contextlib.contextmanager
@@ -314,7 +315,8 @@ def mode_line(options: WandbConfig, online: bool, path: Path) -> str:
     """One line that says where the runs go, and why."""
     if online:
         return f"W&B: online, project {options.project}"
-    why = "not logged in" if options.mode == "auto" else "as the file says"
+    asked = options.mode == "offline" or os.environ.get("WANDB_MODE") == "offline"
+    why = "as asked" if asked else "not logged in"
     return f"W&B: offline ({why}); upload later with `python -m experiments.publish {path}`"
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 from experiments.driver import Driver, Listener
@@ -19,7 +20,8 @@ class Mirroring:
 
     def __init__(self, path: Path, options: WandbConfig, terminal: Terminal) -> None:
         self._path, self._options, self._terminal, self._restarts = path, options, terminal, 0
-        self.child: Child | None = self._start() if options.mode != "disabled" else None
+        mode = os.environ.get("WANDB_MODE", "") if options.mode == "auto" else options.mode
+        self.child: Child | None = self._start() if mode != "disabled" else None
 
     def join(self, driver: Driver) -> None:
         """Have the driver listen to the mirror beside its workers."""

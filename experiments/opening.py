@@ -97,10 +97,8 @@ def refuse_changes(request: Request, text: Corpus) -> None:
     problems = list(spec.changes(spec.as_dict(begun), request.sweep))
     problems += _changed_corpus(request.sweep.run.data.corpus, begun.run.data.corpus, text)
     if problems:
-        advice = (
-            f"since {request.sweep_dir.path} was begun; put it back, or give the sweep a new name"
-        )
-        raise request.located([Problem(p.path, f"{p.message} {advice}") for p in problems])
+        way = f"; put it back, or give the sweep another name than {request.sweep.name}"
+        raise request.located([Problem(p.path, p.message + way) for p in problems])
 
 
 def _changed_corpus(asked: str, begun: str, text: Corpus) -> Iterator[Problem]:
@@ -111,41 +109,47 @@ def _changed_corpus(asked: str, begun: str, text: Corpus) -> Iterator[Problem]:
     except CorpusError:
         same = False
     if not same:
-        yield Problem(("run", "data", "corpus"), f"was {begun!r}, is {asked!r}, another text")
+        message = f"was {begun!r} when the sweep was begun, is {asked!r}, another text"
+        yield Problem(("run", "data", "corpus"), message)
 
 
-def begin(request: Request, text: Corpus, hello: Message) -> tuple[Sweep, list[str]]:
+def begin(request: Request, text: Corpus, hello: Message | None) -> tuple[Sweep, list[str]]:
     """The settled sweep, written down if it is new, and warnings about what is not as it was.
 
-    `hello` is what a worker says of the machine and its torch. Raises ConfigError if the machine
-    lacks what the config asks for.
+    `hello` is what a worker says of the machine and its torch, None if all trials are finished.
+    Raises ConfigError if the machine lacks what the config asks for.
     """
-    sweep, sweep_dir = request.sweep, request.sweep_dir
-    versions = {
-        "python": platform.python_version(),
-        "optuna": version("optuna"),
-        **hello["numerics"],
-    }
+    sweep_dir, now = request.sweep_dir, versions(hello)
     if sweep_dir.begun():
         begun, facts = sweep_dir.read_sweep()
-        then = facts.get("versions", {})
+        then = facts["versions"]
         changed = [
-            f"{k} was {then[k]}, is {versions[k]}"
-            for k in versions
-            if then.get(k, "") != versions[k]
+            f"{name} was {then[name]}, is {now[name]}" for name in now if then[name] != now[name]
         ]
-        warnings = (
-            [f"{'; '.join(changed)}: results may differ in their last bits"] if changed else []
-        )
-        return dataclasses.replace(begun, trials=sweep.trials, wandb=sweep.wandb), warnings
-    data = dataclasses.replace(sweep.run.data, corpus=text.name, sha256=text.sha256)
+        warnings = [f"{'; '.join(changed)}: last bits may differ"] if changed else []
+        asked = request.sweep
+        return dataclasses.replace(begun, trials=asked.trials, wandb=asked.wandb), warnings
+    assert hello is not None, "a new sweep has trials left"
+    sweep = settled(request, text, hello)
+    sweep_dir.write_sweep(sweep, {"corpus": facts_of(text), "versions": now})
+    return sweep, []
+
+
+def settled(request: Request, text: Corpus, hello: Message) -> Sweep:
+    """The sweep without `auto`: its corpus pinned by digest, its device and precision chosen."""
+    run = request.sweep.run
+    data = dataclasses.replace(run.data, corpus=text.name, sha256=text.sha256)
     try:
-        run = config.settled(dataclasses.replace(sweep.run, data=data), **hello["offer"])
+        run = config.settled(dataclasses.replace(run, data=data), **hello["offer"])
     except ConfigError as error:
         raise request.located([problem.under(("run",)) for problem in error.problems]) from None
-    sweep = dataclasses.replace(sweep, run=run)
-    sweep_dir.write_sweep(sweep, {"corpus": facts_of(text), "versions": versions})
-    return sweep, []
+    return dataclasses.replace(request.sweep, run=run)
+
+
+def versions(hello: Message | None) -> dict[str, str]:
+    """What besides the file decides the bits of a sweep, as far as it is known."""
+    own = {"python": platform.python_version(), "optuna": version("optuna")}
+    return own | (hello["numerics"] if hello else {})
 
 
 def facts_of(text: Corpus) -> dict[str, str | int]:

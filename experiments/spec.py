@@ -196,18 +196,19 @@ def as_dict(sweep: Sweep) -> dict[str, Any]:
     return dataclasses.asdict(sweep)
 
 
-def changes(begun: Mapping[str, Any], now: Sweep) -> Iterator[Problem]:
+def changes(begun: Mapping[str, Any], asked: Sweep) -> Iterator[Problem]:
     """The keys on which a sweep differs from the one a directory was begun with.
 
     `auto` agrees with what it was settled to. The corpus is compared elsewhere, by its digest.
     """
-    old, new = _leaves(begun), _leaves(as_dict(now))
+    old, new = _leaves(begun), _leaves(as_dict(asked))
     for keys in dict.fromkeys([*old, *new]):
         before, after = old.get(keys), new.get(keys)
         settled = keys[0] == "run" and after in ("auto", "")
         if keys[0] in BUDGET or settled or before == after or keys[-1] == "corpus":
             continue
-        yield Problem(keys, f"was {schema.shown(before)}, is {schema.shown(after)}")
+        was, now = schema.shown(before), schema.shown(after)
+        yield Problem(keys, f"was {was} when the sweep was begun, is {now}")
 
 
 def _leaves(data: Any, keys: schema.Path = ()) -> dict[schema.Path, Any]:

@@ -2,14 +2,14 @@
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import optuna
 import sqlalchemy.exc
-from optuna.exceptions import DuplicatedStudyError, StorageInternalError
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from experiments.search import STATES, Trial, frozen
@@ -61,11 +61,17 @@ class Store:
     def _open(self) -> None:
         options = {"connect_args": {"timeout": LOCK_SECONDS}}
         self._storage = RDBStorage(f"sqlite:///{self._path}", engine_kwargs=options)
-        directions = [StudyDirection.MINIMIZE]
-        try:
-            self._study = self._storage.create_new_study(directions, self._sweep.name)
-        except DuplicatedStudyError:
-            self._study = self._storage.get_study_id_from_name(self._sweep.name)
+        name, objective = self._sweep.name, self._sweep.objective
+        study = optuna.create_study(
+            study_name=name,
+            storage=self._storage,
+            direction=objective.direction,
+            load_if_exists=True,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names([objective.metric])
+        self._study = self._storage.get_study_id_from_name(name)
 
     def _id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study, number)

@@ -112,7 +112,7 @@ class SweepRun:
         self.deadline = began + arguments.timeout if arguments.timeout else None
         sweep = request.sweep
         self.workers = arguments.workers or default_workers(sweep)
-        self.workers = min(self.workers, sweep.max_concurrent, sweep.trials)
+        self.workers = min(self.workers, sweep.max_concurrent, left(request))
         progress = not arguments.no_progress
         self.terminal = Terminal(sweep.name, sweep.trials, self.workers, progress)
         self.account = Account(began, self.workers)
@@ -120,10 +120,11 @@ class SweepRun:
     def to_its_end(self) -> int:
         """Train what is left, report, and return the exit code."""
         with contextlib.ExitStack() as stack:
+            hello: Message | None = None
             children = [Child("experiments.worker") for _ in range(self.workers)]
             for child in children:
                 stack.callback(child.dismiss)
-            if (hello := self._hello(children[0])) is None:
+            if children and (hello := self._hello(children[0])) is None:
                 return self._farewell()
             sweep, warnings = begin(self.request, self.text, hello)
             trials = self._opened(sweep, warnings)
@@ -154,13 +155,10 @@ class SweepRun:
         repair(self.sweep_dir.events)
         self.sweep_dir.log("resumed" if trials else "started", workers=self.workers)
         self.terminal.resume(finished)
-        left = max(0, sweep.trials - len(finished))
         done = f", {len(finished)} done" if finished else ""
-        where = f"{self.sweep_dir.path}: {sweep.trials} trials{done}, {self.workers} workers, "
-        if left:
-            self.terminal.say(
-                f"{where}corpus {self.text.name} ({len(self.text.text):,} characters)"
-            )
+        who = f", {self.workers} workers" if self.workers else ""
+        corpus = f"corpus {self.text.name} ({len(self.text.text):,} characters)"
+        self.terminal.say(f"{self.sweep_dir.path}: {sweep.trials} trials{done}{who}, {corpus}")
         for warning in warnings:
             self.terminal.warn(warning)
             self.sweep_dir.log("warning", warning=warning)
@@ -207,7 +205,14 @@ class SweepRun:
     def _summarise(self, worked_until: float) -> None:
         now = time.monotonic()
         self.account.closes(worked_until, now)
-        self.terminal.say(f"time: {clock(now - self.began)}, {self.account.summary()}")
+        if self.workers:
+            self.terminal.say(f"time: {clock(now - self.began)}, {self.account.summary()}")
+
+
+def left(request: Request) -> int:
+    """How many trials are not finished."""
+    trials = request.sweep_dir.history(request.sweep)
+    return max(0, request.sweep.trials - sum(trial.state != "running" for trial in trials))
 
 
 def default_workers(sweep: Sweep) -> int:

@@ -97,8 +97,10 @@ class Terminal:
     def finished(self, trial: Trial) -> None:
         self.done.append(trial)
         best = self.best()
-        mark = "  best so far" if best is not None and best.number == trial.number else ""
-        self.say(f"trial {trial.number:>3}  {outcome(trial):<22} {shown(trial.params)}{mark}")
+        line = Text(f"trial {trial.number:>3}  {outcome(trial):<22} {shown(trial.params)}")
+        if best is not None and best.number == trial.number:
+            line.append("  best so far", style="bold green")
+        self.console.print(line)
 
     def best(self) -> Trial | None:
         complete = [trial for trial in self.done if trial.state == "complete"]

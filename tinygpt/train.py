@@ -166,8 +166,9 @@ class Progress:
                 if event.warning:
                     print(f"warning: {event.warning}", file=sys.stderr)
             case Evaluated():
+                whole = " (whole split)" if event.step == self.last else ""
                 self._line(
-                    f"step {event.step:>6}/{self.last}  val {event.val_loss:.4f}  "
+                    f"step {event.step:>6}/{self.last}  val {event.val_loss:.4f}{whole}  "
                     f"train {event.train_loss:.4f}  {self._speed(event.step)}"
                 )
             case Trained() if sys.stdout.isatty():
