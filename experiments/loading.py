@@ -16,6 +16,7 @@ from tinygpt.schema import ConfigError, Problem
 from tinygpt.schema import Path as Keys
 
 MAX_DEPTH = 20
+MAX_VALUES = 20_000
 MAX_BYTES = 1 << 20
 
 
@@ -64,7 +65,10 @@ def read(path: Path) -> Document:
     if node is None:
         raise ConfigError([Problem((), f"{path}: the file is empty; see sweeps/small.yaml")])
     reader = _Reader()
-    data = reader.value(node, ())
+    try:
+        data = reader.value(node, ())
+    except ConfigError as error:
+        raise Document(path, None, {}).located(error) from None
     document = Document(path, data, reader.places)
     if reader.problems:
         raise document.located(ConfigError(reader.problems))
@@ -106,13 +110,16 @@ class _Reader:
     def __init__(self) -> None:
         self.places: dict[Keys, tuple[int, int]] = {}
         self.problems: list[Problem] = []
+        self._values = 0
 
     def value(self, node: yaml.Node, keys: Keys) -> Any:
         mark = node.start_mark
         self.places.setdefault(keys, (mark.line + 1, mark.column + 1))
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise ConfigError([Problem((), f"more than {MAX_VALUES:,} values, aliases counted")])
         if len(keys) > MAX_DEPTH:
-            self._problem(keys, f"nested deeper than {MAX_DEPTH} levels")
-            return None
+            raise ConfigError([Problem((), f"nested deeper than {MAX_DEPTH} levels")])
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, keys)
         if isinstance(node, yaml.SequenceNode):

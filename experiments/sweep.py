@@ -216,8 +216,10 @@ def left(request: Request) -> int:
 
 
 def default_workers(sweep: Sweep) -> int:
-    """One per core, or per as many cores as a trial has threads."""
-    return max(1, len(os.sched_getaffinity(0)) // sweep.run.train.threads)
+    """One per core that this process may use, or per as many cores as a trial has threads."""
+    affinity = getattr(os, "sched_getaffinity", None)  # macOS has none
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, cores // sweep.run.train.threads)
 
 
 def repair(events: Path) -> None:

@@ -87,6 +87,10 @@ class SweepDir:
     def _trial(self, sweep: Sweep, number: int) -> Trial:
         run_dir = self.trial(number)
         values = config.flat(read_json(run_dir.config))
+        if missing := sweep.space.keys() - values.keys():
+            raise RecordError(
+                f"{run_dir.config}: {min(missing)} is missing; restore it from a copy"
+            )
         trial = Trial(
             number,
             {key: values[key] for key in sorted(sweep.space)},

@@ -14,7 +14,7 @@ from typing import Any
 
 from tinygpt import checkpoint, hardware
 from tinygpt.checkpoint import Checkpoint
-from tinygpt.config import RunConfig, to_json
+from tinygpt.config import RunConfig
 from tinygpt.corpus import Corpus
 from tinygpt.events import (
     Durable,
@@ -64,7 +64,7 @@ class Execution:
         self.config, self.run_dir, self.corpus = config, run_dir, corpus
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._stopping, self._clock = stopping, clock
-        self._config_sha256 = hashlib.sha256(to_json(config)).hexdigest()
+        self._config_sha256 = hashlib.sha256(run_dir.config.read_bytes()).hexdigest()
         self._logged = (0.0, 0)
 
     def events(self) -> Generator[Durable]:

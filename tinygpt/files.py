@@ -96,9 +96,18 @@ def json_line(row: Mapping[str, Any]) -> bytes:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a JSONL file; a torn last line does not count, a missing file has none."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return []
-    return [json.loads(line) for line in data[: data.rfind(b"\n") + 1].splitlines()]
+    """The rows of a JSONL file; a torn last line does not count, a missing file has none.
+
+    Raises RecordError naming the first line that holds something else.
+    """
+    data = path.read_bytes() if path.exists() else b""
+    lines = data[: data.rfind(b"\n") + 1].splitlines()
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            raise RecordError(
+                f"{path}:{number}: not a row of JSON; restore it from a copy"
+            ) from None
+    return rows
