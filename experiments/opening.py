@@ -17,7 +17,7 @@ from experiments.sweepdir import SweepDir
 from tinygpt import config, corpus
 from tinygpt.corpus import Corpus, CorpusError
 from tinygpt.schema import ConfigError, Problem
-from tinygpt.tokenizer import CharTokenizer, UnseenCharacterError
+from tinygpt.tokenizer import CharTokenizer
 
 
 @dataclass(frozen=True)
@@ -62,31 +62,24 @@ def checked_corpus(request: Request, say: corpus.Say) -> Corpus:
         text = corpus.load(data.corpus, data.sha256, say)
     except CorpusError as error:
         raise request.located([Problem(("run", "data", "corpus"), str(error))]) from None
-    if problems := [*_too_short(request.sweep, text), *_unseen(request.sweep, text)]:
+    if problems := list(_misfits(request.sweep, text)):
         raise request.located(problems)
     return text
 
 
-def _too_short(sweep: Sweep, text: Corpus) -> Iterator[Problem]:
-    held_out = round(len(text.text) * sweep.run.data.val_fraction)
-    shorter = min(held_out, len(text.text) - held_out)
+def _misfits(sweep: Sweep, text: Corpus) -> Iterator[Problem]:
     searched = sweep.space.get("model.block_size")
     sizes: list[Any] = [end for _, end in searched.ends()] if searched else []
-    largest = max(sizes, default=sweep.run.model.block_size)
-    if shorter < largest + 1:
-        keys = ("space", "model.block_size") if searched else ("run", "data", "corpus")
-        yield Problem(
-            keys,
-            f"{text.name}: its shorter split has {shorter} characters, a window of block_size "
-            f"{largest} needs {largest + 1}; take a longer corpus or a smaller block_size",
-        )
-
-
-def _unseen(sweep: Sweep, text: Corpus) -> Iterator[Problem]:
-    try:
-        CharTokenizer.of(text.text).encode(sweep.run.sample.prompt)
-    except UnseenCharacterError as error:
-        yield Problem(("run", "sample", "prompt"), str(error))
+    for problem in corpus.misfits(
+        text,
+        val_fraction=sweep.run.data.val_fraction,
+        block_size=max(sizes, default=sweep.run.model.block_size),
+        prompt=sweep.run.sample.prompt,
+    ):
+        if searched and problem.path == ("model", "block_size"):
+            yield Problem(("space", "model.block_size"), problem.message)
+        else:
+            yield problem.under(("run",))
 
 
 def refuse_changes(request: Request, text: Corpus) -> None:
@@ -149,7 +142,7 @@ def settled(request: Request, text: Corpus, hello: Message) -> Sweep:
 def versions(hello: Message | None) -> dict[str, str]:
     """What besides the file decides the bits of a sweep, as far as it is known."""
     own = {"python": platform.python_version(), "optuna": version("optuna")}
-    return own | (hello["numerics"] if hello else {})
+    return own | (hello["versions"] if hello else {})
 
 
 def facts_of(text: Corpus) -> dict[str, str | int]:

@@ -2,13 +2,12 @@
 
 import contextlib
 import os
+import sqlite3
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import optuna
-import sqlalchemy.exc
-from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -30,10 +29,12 @@ class Store:
         and made anew."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._path, self._sweep = path, sweep
+        if path.exists() and not is_sound(path):
+            set_aside(path)
+        self._open()
         try:
-            self._open()
             self._level(trials)
-        except (DisagreementError, StorageInternalError, sqlalchemy.exc.SQLAlchemyError):
+        except DisagreementError:
             self.close()
             set_aside(path)
             self._open()
@@ -55,8 +56,7 @@ class Store:
         self._storage.set_trial_state_values(trial_id, STATES[trial.state], values)
 
     def close(self) -> None:
-        if hasattr(self, "_storage"):
-            self._storage.engine.dispose()
+        self._storage.engine.dispose()
 
     def _open(self) -> None:
         options = {"connect_args": {"timeout": LOCK_SECONDS}}
@@ -97,6 +97,17 @@ class Store:
                 self.report(trial.number, step, trial.reports[step])
         if trial.state != "running" and not ended:
             self.tell(trial)
+
+
+def is_sound(path: Path) -> bool:
+    """Whether a file is an SQLite database without damage; waits for whoever has it locked."""
+    with contextlib.closing(sqlite3.connect(path, timeout=LOCK_SECONDS)) as connection:
+        try:
+            return bool(connection.execute("PRAGMA quick_check").fetchone() == ("ok",))
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
+            return False
 
 
 def set_aside(path: Path) -> None:

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import time
@@ -134,7 +135,7 @@ class SweepRun:
                     self.sweep_dir, sweep, store, trials, children, self.terminal, self.account
                 )
                 return self._drive(driver, sweep)
-            except StorageInternalError as error:
+            except (StorageInternalError, sqlite3.OperationalError) as error:
                 reason = str(error.__cause__ or error).splitlines()[0]
                 return complain(f"{self.sweep_dir.study}: {reason}; run it again", TEMPORARY)
 

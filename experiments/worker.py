@@ -17,8 +17,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from tinygpt import corpus, hardware
 from tinygpt.corpus import Corpus, CorpusError
 from tinygpt.events import Durable, Evaluated, Finished, Started, Stopped, Trained
@@ -86,11 +84,7 @@ class Worker:
 
     def work(self) -> None:
         """Say what this machine offers, then run what the driver orders until it is gone."""
-        numerics = {
-            "torch": torch.__version__,
-            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        }
-        self.channel.send("ready", offer=hardware.offer(), numerics=numerics)
+        self.channel.send("ready", offer=hardware.offer(), versions=hardware.versions())
         while (order := self.channel.receive()) is not None and "run" in order:
             run_dir = RunDir(Path(order["run"]))
             with logged_to(run_dir.log):

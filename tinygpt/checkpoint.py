@@ -81,6 +81,8 @@ def load(directory: Path, step: int) -> Checkpoint:
         raise DamagedError(
             f"{path}: the manifest or the state cannot be read ({error!r})"
         ) from None
+    if manifest.get("step") != step:
+        raise DamagedError(f"{path}: holds another step than its name says")
     if digest != _digest(manifest) or manifest["sha256"] != hashlib.sha256(state).hexdigest():
         raise DamagedError(f"{path}: the bytes are not the ones that were saved")
     if manifest["schema"] != SCHEMA:

@@ -7,11 +7,13 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tinygpt.files import write_atomically
+from tinygpt.schema import Problem
+from tinygpt.tokenizer import CharTokenizer, UnseenCharacterError
 
 TINY_SHAKESPEARE_URL = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
@@ -59,6 +61,25 @@ def load(name: str, sha256: str = "", say: Say = lambda line: None) -> Corpus:
     return corpus
 
 
+def misfits(
+    text: Corpus, *, val_fraction: float, block_size: int, prompt: str
+) -> Iterator[Problem]:
+    """What of a run config, by dotted key, does not go with a text."""
+    held_out = round(len(text.text) * val_fraction)
+    shorter = min(held_out, len(text.text) - held_out)
+    if shorter < block_size + 1:
+        yield Problem(
+            ("model", "block_size"),
+            f"{text.name}: its shorter split has {shorter} characters, a window of block_size "
+            f"{block_size} needs {block_size + 1}; take a longer corpus, a smaller block_size or "
+            "another data.val_fraction",
+        )
+    try:
+        CharTokenizer.of(text.text).encode(prompt)
+    except UnseenCharacterError as error:
+        yield Problem(("sample", "prompt"), str(error))
+
+
 def _auto(say: Say) -> Corpus:
     try:
         return _decoded("tiny_shakespeare", _tiny_shakespeare(say))
@@ -102,9 +123,16 @@ def _tiny_shakespeare(say: Say) -> bytes:
         if path.is_file():
             return _genuine(path.read_bytes(), path)
     data = _genuine(_download(say), TINY_SHAKESPEARE_URL)
-    places[0].mkdir(exist_ok=True)
-    write_atomically(places[0] / "tiny_shakespeare.txt", data)
+    _keep(places[0], data, say)
     return data
+
+
+def _keep(place: Path, data: bytes, say: Say) -> None:
+    try:
+        place.mkdir(exist_ok=True)
+        write_atomically(place / "tiny_shakespeare.txt", data)
+    except OSError as error:
+        say(f"corpus: the download cannot be kept in {place}/ ({error.strerror})")
 
 
 def _genuine(data: bytes, source: Path | str) -> bytes:
@@ -112,7 +140,7 @@ def _genuine(data: bytes, source: Path | str) -> bytes:
     if digest != TINY_SHAKESPEARE_SHA256:
         raise CorpusError(
             f"{source}: not the published Tiny Shakespeare (its sha256 is {digest[:12]}...); "
-            "remove the file"
+            + ("remove the file" if isinstance(source, Path) else "the download broke, try again")
         )
     return data
 
@@ -123,6 +151,8 @@ def _download(say: Say) -> bytes:
         with urllib.request.urlopen(TINY_SHAKESPEARE_URL, timeout=CONNECT_SECONDS) as response:
             return _read_with_progress(response)
     except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise CorpusError(
             "tiny_shakespeare: neither in data/ nor in $TINYGPT_DATA, and the download failed "

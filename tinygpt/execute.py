@@ -29,7 +29,7 @@ from tinygpt.events import (
     Stopped,
     Trained,
 )
-from tinygpt.files import RecordError, locked
+from tinygpt.files import RecordError, locked, sync_directory
 from tinygpt.record import START, Record, up_to, verified
 from tinygpt.rundir import RunDir, best_of
 from tinygpt.schedule import due
@@ -83,7 +83,9 @@ class Execution:
                 trainer.restore(found.state)
             self._logged = (0.0, trainer.step * self.config.tokens_per_step)
             self.seconds["setup"] += self._clock() - began
-            yield Started(trainer.step, trainer.model.n_parameters(), self._changed(found))
+            warning = self._changed(found)
+            self._taken_over = found.step if found and warning else None
+            yield Started(trainer.step, trainer.model.n_parameters(), warning)
             try:
                 yield from self._durably(trainer)
             except DivergedError as error:
@@ -113,6 +115,7 @@ class Execution:
         self._timings = Record(run_dir.timings, up_to(run_dir.timings, found.step if found else -1))
         for record in (self._metrics, self._samples, self._timings):
             closing.callback(record.close)
+        sync_directory(run_dir.path)
 
     def _changed(self, found: Checkpoint | None) -> str | None:
         now = hardware.numerics(self.config.train)
@@ -172,7 +175,8 @@ class Execution:
                 record.path.name: record.sync() for record in (self._metrics, self._samples)
             },
         }
-        checkpoint.save(self.run_dir.checkpoints, step, state, about)
+        if step != self._taken_over:  # other versions may write an equal state as other bytes
+            checkpoint.save(self.run_dir.checkpoints, step, state, about)
         checkpoint.retain(self.run_dir.checkpoints, self._retained())
         spent = self._clock() - began
         self.seconds["checkpoint"] += spent
@@ -196,8 +200,9 @@ class Execution:
         then, tokens = self._logged
         self._logged = (self.seconds["train"], event.tokens)
         seconds = self.seconds["train"] - then
+        speed = (event.tokens - tokens) / seconds if seconds > 0 else 0.0
         row = {"kind": "train", "step": event.step, "seconds": seconds}
-        self._timings.append({**row, "tokens_per_second": (event.tokens - tokens) / seconds})
+        self._timings.append({**row, "tokens_per_second": speed})
 
     def _log_time(self, kind: str, step: int, seconds: float) -> None:
         self._timings.append({"kind": kind, "step": step, "seconds": seconds})

@@ -1,6 +1,8 @@
 """Exit codes, and what a user reads when a command cannot do its work: one line per problem."""
 
 import errno
+import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -29,7 +31,11 @@ def run_command(command: Callable[[], int]) -> int:
         return complain(str(error), UNUSABLE_RECORD)
     except BusyError as error:
         return complain(f"{error}; wait for it or stop it", BUSY)
+    except KeyboardInterrupt:
+        return complain("stopped", 128 + signal.SIGINT)
     except BrokenPipeError:
+        # Else the interpreter complains when it flushes what nobody reads.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return complain("nobody reads the output any more; what was saved stands", TEMPORARY)
     except OSError as error:
         return complain(*describe(error))
@@ -47,4 +53,6 @@ def describe(error: OSError) -> tuple[str, int]:
         return f"{where}: no room left; make some and run the same command again", TEMPORARY
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{where}: no permission to write here; choose another --out", BAD_INPUT
+    if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR):
+        return f"{where}: is not a directory; choose another --out", BAD_INPUT
     return f"{where}: {error.strerror or error}; run the same command again", TEMPORARY

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ class RecordError(RuntimeError):
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace `path` by `data` so that a reader finds the old bytes or the new ones, also after
     a power cut."""
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    # One process writes a file, so one name will do, and a killed one's leftover is written over.
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
         write_synced(temporary, data)
         os.replace(temporary, path)
@@ -56,17 +58,25 @@ def locked(path: Path) -> Iterator[None]:
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(f"{path}: another process holds this lock") from None
+        _take(descriptor, path)
         yield
     finally:
         os.close(descriptor)
 
 
+def _take(descriptor: int, path: Path) -> None:
+    # Whoever asks `is_locked` holds the lock for an instant, so one refusal proves nothing.
+    for pause in (0.01, 0.05, 0.1, None):
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if pause is None:
+                raise BusyError(f"{path}: another process holds this lock") from None
+            time.sleep(pause)
+
+
 def is_locked(path: Path) -> bool:
-    """Whether some process holds the lock on `path`; takes nothing, changes nothing."""
+    """Whether some process holds the lock on `path`; changes nothing."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -23,12 +23,13 @@ def configure(train: TrainConfig) -> None:
         torch.backends.cudnn.benchmark = False
 
 
+def versions() -> dict[str, str]:
+    """Torch's version and the instruction set that it uses: they decide the bits of a result."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    return {"torch": torch.__version__, "cpu_capability": capability}
+
+
 def numerics(train: TrainConfig) -> dict[str, str | int]:
     """What besides the config decides the bits of a result."""
     device = torch.cuda.get_device_name() if train.device == "cuda" else "cpu"
-    return {
-        "torch": torch.__version__,
-        "device": device,
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "threads": train.threads,
-    }
+    return {**versions(), "device": device, "threads": train.threads}

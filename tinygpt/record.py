@@ -1,12 +1,14 @@
 """An append-only JSONL file whose length and digest a checkpoint can name."""
 
 import hashlib
+import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
-from tinygpt.files import RecordError, json_line, read_rows, write_atomically
+from tinygpt.files import RecordError, json_line, write_atomically
 
 
 class Mark(TypedDict):
@@ -59,9 +61,21 @@ def verified(path: Path, mark: Mark) -> bytes:
     return data
 
 
+def _whole_lines(path: Path) -> list[bytes]:
+    data = path.read_bytes() if path.exists() else b""
+    return data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
+
+
+def _step(line: bytes) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
+
+
 def up_to(path: Path, step: int) -> Mark:
     """Drop a JSONL file's rows behind `step` and a torn last line; return where it then ends."""
-    data = b"".join(json_line(row) for row in read_rows(path) if row["step"] <= step)
+    data = b"".join(line for line in _whole_lines(path) if _step(line) <= step)
     if path.exists():
         write_atomically(path, data)
     return Mark(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())

@@ -48,5 +48,6 @@ def draw(logits: Tensor, temperature: float, top_k: int, generator: torch.Genera
     if 0 < top_k < len(logits):
         smallest = logits.topk(top_k).values[-1]
         logits = logits.masked_fill(logits < smallest, float("-inf"))
-    probabilities = torch.softmax(logits / temperature, dim=0)
+    logits = (logits - logits.max()).double() / temperature
+    probabilities = torch.softmax(logits, dim=0)
     return int(torch.multinomial(probabilities, 1, generator=generator))

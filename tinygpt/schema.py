@@ -151,7 +151,7 @@ def convert(hint: Any, value: object, path: Path = (), known: Iterable[str] = ()
     if typing.get_origin(base) in (dict, tuple):
         return _convert_many(base, value, path, known)
     kinds = alternatives(base)
-    if float in kinds and int not in kinds and type(value) is int:
+    if float in kinds and int not in kinds and type(value) is int and abs(value) < 1 << 53:
         value = float(value)
     if (message := mismatch(hint, value)) is not None:
         raise ConfigError([Problem(path, message)])
@@ -205,11 +205,22 @@ def mismatch(hint: Any, value: object) -> str | None:
         return f"must be {either(choices)}, got {shown(value)}{suggestion(value, choices)}"
     if not any(is_a(value, one) for one in alternatives(base)):
         return f"must be {noun(base)}, got {shown(value)}{number_hint(base, value)}"
+    if isinstance(value, str) and not encodable(value):
+        return f"must be text that UTF-8 can hold, got {shown(value)}"
     if isinstance(value, float) and not math.isfinite(value):
         return f"must be finite, got {shown(value)}"
     if allowed and isinstance(value, int | float) and value not in allowed:
         return f"must be {allowed}, got {shown(value)}"
     return None
+
+
+def encodable(text: str) -> bool:
+    """Whether a text can be written to a file; a command line may hold bytes that cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def from_text(hint: Any, text: str) -> object:
@@ -228,9 +239,11 @@ def from_text(hint: Any, text: str) -> object:
 
 def unknown(key: str, known: Iterable[str]) -> str:
     """The message for an unknown dotted key, with the one that was probably meant."""
-    last = key.rpartition(".")[2]
-    namesake = [name for name in known if name.rpartition(".")[2] == last]
-    return f"unknown key{suggestion(key, namesake or known, 0.0 if namesake else 0.6)}"
+    by_last_part: dict[str, list[str]] = {}
+    for name in known:
+        by_last_part.setdefault(name.rpartition(".")[2], []).append(name)
+    near = difflib.get_close_matches(key.rpartition(".")[2], by_last_part, n=1)
+    return f"unknown key{suggestion(key, by_last_part[near[0]], 0.0) if near else ''}"
 
 
 def suggestion(value: object, choices: Iterable[object], cutoff: float = 0.6) -> str:

@@ -56,5 +56,5 @@ class CharTokenizer:
         """Read what `save` wrote; raises RecordError if the file holds something else."""
         try:
             return cls(read_json(path)["characters"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise RecordError(f"{path}: not a saved vocabulary ({error})") from None

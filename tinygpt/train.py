@@ -78,6 +78,15 @@ def train(request: dict[str, Any], run_dir: RunDir) -> int:
 def begin(request: dict[str, Any], run_dir: RunDir) -> tuple[RunConfig, Corpus]:
     """Settle a run and write its config down, or take up what an interrupted one has settled."""
     settled, text = settle(request, run_dir)
+    if problems := list(
+        corpus.misfits(
+            text,
+            val_fraction=settled.data.val_fraction,
+            block_size=settled.model.block_size,
+            prompt=settled.sample.prompt,
+        )
+    ):
+        raise ConfigError(problems)
     run_dir.write_config(settled)
     print(f"{run_dir.path}: {text.name}, {len(text.text):,} characters", flush=True)
     return settled, text
@@ -134,7 +143,7 @@ def settle(request: dict[str, Any], run_dir: RunDir) -> tuple[RunConfig, Corpus]
 def refuse_changes(begun: RunConfig, wanted: RunConfig, run_dir: RunDir) -> None:
     """Raise ConfigError if the run was begun with other values; `auto` agrees with any."""
     old, new = config.flat(config.as_dict(begun)), config.flat(config.as_dict(wanted))
-    open_keys = [key for key, value in new.items() if value in ("auto", "")]
+    open_keys = [key for key, value in new.items() if value == "auto" or key == "data.sha256"]
     same_text = Path(new["data.corpus"]).resolve() == Path(old["data.corpus"])
     agreed = {key: old[key] for key in [*open_keys, *(["data.corpus"] if same_text else [])]}
     changes = config.differences(old, new | agreed)

@@ -142,10 +142,10 @@ class Trainer:
         count = 32 * self.config.train.eval_iters
         subset = self._mean_loss(self.val_split, count)
         full = self._mean_loss(self.val_split, 0) if whole else subset
-        for loss in (subset, full):
-            if not math.isfinite(loss):
-                raise DivergedError(f"the validation loss after update {self.step} is not finite")
         train_loss = self._mean_loss(self.train_split, count or len(self.val_split.spread(0)))
+        for loss in (subset, full, train_loss):
+            if not math.isfinite(loss):
+                raise DivergedError(f"a loss after update {self.step} is not finite")
         event = Evaluated(self.step, full, train_loss, self._tokens())
         return dataclasses.replace(event, val_loss_subset=subset) if whole else event
 
