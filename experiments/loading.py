@@ -140,12 +140,16 @@ class _Reader:
 
     def _scalar(self, node: yaml.Node, keys: Keys) -> Any:
         kind = node.tag.rpartition(":")[2]
-        if kind == "int":
-            return int(node.value, 0 if node.value[:2] in ("0o", "0x") else 10)
-        if kind == "float":
-            return float(node.value.replace(".inf", "inf").replace(".nan", "nan"))
-        if kind == "bool":
-            return node.value.lower() == "true"
+        try:
+            if kind == "int":
+                return int(node.value, 0 if node.value[:2] in ("0o", "0x") else 10)
+            if kind == "float":
+                return float(node.value.replace(".", "", node.value[-3:].isalpha()))
+            if kind == "bool":
+                return {"true": True, "false": False}[node.value.lower()]
+        except (ValueError, KeyError):
+            self._problem(keys, f"the tag {kind} does not fit {node.value!r}")
+            return None
         if kind not in ("str", "null"):
             self._problem(keys, f"the tag {node.tag!r} is not supported; write a plain value")
         return None if kind == "null" else node.value

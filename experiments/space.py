@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from tinygpt import config, schema
+from tinygpt import config, schema, wording
 from tinygpt.schema import Checked, ConfigError, Problem, Range
 
 MAX_ENUMERATED = 10_000
@@ -39,12 +39,13 @@ class FloatParameter(Checked):
         return [("low", self.low), ("high", self.high)]
 
     def values(self) -> list[Scalar] | None:
-        """Every value, None if there are infinitely many."""
-        if self.step is None:
-            return [self.low] if self.low == self.high else None
-        return [
-            self.low + i * self.step for i in range(_steps(self.step, self.high - self.low) + 1)
-        ]
+        """Every value, None if there are too many to list."""
+        if self.low == self.high:
+            return [self.low]
+        steps = _steps(self.step, self.high - self.low) if self.step else MAX_ENUMERATED
+        if self.step is None or steps >= MAX_ENUMERATED:
+            return None
+        return [self.low + i * self.step for i in range(steps + 1)]
 
     def __contains__(self, value: object) -> bool:
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -78,7 +79,9 @@ class IntParameter(Checked):
         return [("low", self.low), ("high", self.high)]
 
     def values(self) -> list[Scalar] | None:
-        return list(range(self.low, self.high + 1, self.step))
+        """Every value, None if there are too many to list."""
+        values = range(self.low, self.high + 1, self.step)
+        return list(values) if len(values) <= MAX_ENUMERATED else None
 
     def __contains__(self, value: object) -> bool:
         whole = isinstance(value, int) and not isinstance(value, bool)
@@ -95,10 +98,10 @@ class CategoricalParameter(Checked):
     def rules(self) -> Iterator[Problem]:
         if not self.choices:
             yield Problem(("choices",), "must hold at least one value")
-        shown = [repr(choice) for choice in self.choices]
-        for i, choice in enumerate(shown):
-            if choice in shown[:i]:
-                yield Problem(("choices", i), f"{choice} stands here twice; remove one")
+        # Optuna finds a choice by equality, for which 1, 1.0 and true are the same.
+        for i, choice in enumerate(self.choices):
+            if choice in self.choices[:i]:
+                yield Problem(("choices", i), f"{choice!r} stands here twice; remove one")
 
     def ends(self) -> list[tuple[str | int, Scalar]]:
         return list(enumerate(self.choices))
@@ -129,7 +132,7 @@ def problems(space: Space, run: Mapping[str, Any]) -> Iterator[Problem]:
 def _fit(key: str, parameter: Parameter) -> Iterator[Problem]:
     hints = config.known_keys()
     if key not in hints:
-        yield Problem((key,), schema.unknown(key, hints))
+        yield Problem((key,), wording.unknown(key, hints))
         return
     if key.startswith("data."):
         yield Problem((key,), "cannot be searched: losses on different texts do not compare")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from experiments import loading, space
 from experiments.loading import Document
 from experiments.space import CategoricalParameter, FloatParameter, IntParameter, Scalar
-from tinygpt import config, schema
+from tinygpt import config, schema, wording
 from tinygpt.config import Count, Positive, RunConfig
 from tinygpt.schema import Checked, ConfigError, Problem
 
@@ -116,7 +116,7 @@ class Sweep(Checked):
     def rules(self) -> Iterator[Problem]:
         if not NAME.fullmatch(self.name):
             rule = "must be 1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit"
-            yield Problem(("name",), f"{rule}; got {schema.shown(self.name)}")
+            yield Problem(("name",), f"{rule}; got {wording.shown(self.name)}")
         if not self.space:
             yield Problem(("space",), "must name at least one parameter to search")
         for problem in space.problems(self.space, config.as_dict(self.run)):
@@ -127,10 +127,10 @@ class Sweep(Checked):
 
     def _queued(self, where: schema.Path, key: str, value: Scalar) -> Iterator[Problem]:
         if key not in self.space:
-            near = schema.suggestion(key, self.space)
+            near = wording.suggestion(key, self.space)
             yield Problem(where, f"is not in space{near}; add it there or leave it out")
         elif value not in self.space[key]:
-            yield Problem(where, f"{schema.shown(value)} is outside of what space.{key} allows")
+            yield Problem(where, f"{wording.shown(value)} is outside of what space.{key} allows")
 
 
 def read(path: Path, overrides: list[str]) -> tuple[Sweep, Document]:
@@ -207,7 +207,7 @@ def changes(begun: Mapping[str, Any], asked: Sweep) -> Iterator[Problem]:
         settled = keys[0] == "run" and after in ("auto", "")
         if keys[0] in BUDGET or settled or before == after or keys[-1] == "corpus":
             continue
-        was, now = schema.shown(before), schema.shown(after)
+        was, now = wording.shown(before), wording.shown(after)
         yield Problem(keys, f"was {was} when the sweep was begun, is {now}")
 
 

@@ -1,13 +1,14 @@
 """Plain mappings into checked dataclasses: strict keys, strict types, every problem at once."""
 
 import dataclasses
-import difflib
 import math
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
+
+from tinygpt.wording import either, shown, suggestion, unknown
 
 T = TypeVar("T")
 Path = tuple[str | int, ...]
@@ -95,12 +96,13 @@ def build(cls: type[T], data: object, path: Path = (), known: Iterable[str] = ()
         raise ConfigError([Problem(path, f"must be a mapping of keys, got {shown(data)}")])
     hints = field_types(cls)
     known = known or tuple(leaves(cls))
-    problems = [
-        Problem((*path, key), unknown(dotted((*path, key)), known))
+    strangers = [
+        Problem((*path, key), unknown(dotted((*path, key)), siblings(path, hints), known))
         for key in data
         if key not in hints
     ]
     values: dict[str, Any] = {}
+    problems: list[Problem] = []
     for name, hint in hints.items():
         try:
             if name in data:
@@ -109,16 +111,29 @@ def build(cls: type[T], data: object, path: Path = (), known: Iterable[str] = ()
                 problems.append(Problem(path, f"the key {name!r} is missing"))
         except ConfigError as error:
             problems += error.problems
-    return _construct(cls, values, problems, path)
+    return _construct(cls, values, strangers, problems, path)
 
 
-def _construct(cls: type[T], values: dict[str, Any], problems: list[Problem], path: Path) -> T:
-    if problems:
-        raise ConfigError(problems)
-    try:
-        return cls(**values)
-    except ConfigError as error:
-        raise ConfigError(problem.under(path) for problem in error.problems) from None
+def siblings(path: Path, hints: Mapping[str, Any]) -> list[str]:
+    return [dotted((*path, name)) for name in hints]
+
+
+def _construct(
+    cls: type[T],
+    values: dict[str, Any],
+    strangers: list[Problem],
+    problems: list[Problem],
+    path: Path,
+) -> T:
+    """Make the instance; what its rules say is told beside the unknown keys."""
+    if not problems:
+        try:
+            made = cls(**values)
+        except ConfigError as error:
+            problems = [problem.under(path) for problem in error.problems]
+    if strangers or problems:
+        raise ConfigError(strangers + problems)
+    return made
 
 
 def required(cls: type, name: str) -> bool:
@@ -165,9 +180,9 @@ def _convert_tagged(kinds: tuple[Any, ...], value: object, path: Path) -> Any:
     if not isinstance(value, Mapping):
         raise ConfigError([Problem(path, f"must be a mapping of keys, got {shown(value)}")])
     by_name = {typing.get_args(field_types(kind)["type"])[0]: kind for kind in kinds}
-    kind = by_name.get(value.get("type"))
+    got, where = value.get("type"), (*path, "type")
+    kind = by_name.get(got) if isinstance(got, str) else None
     if kind is None:
-        got, where = value.get("type"), (*path, "type")
         message = f"must be {either(by_name)}, got {shown(got)}{suggestion(got, by_name)}"
         raise ConfigError([Problem(where, message)])
     return build(kind, value, path)
@@ -237,33 +252,8 @@ def from_text(hint: Any, text: str) -> object:
     return None if types.NoneType in kinds and text in ("null", "none") else text
 
 
-def unknown(key: str, known: Iterable[str]) -> str:
-    """The message for an unknown dotted key, with the one that was probably meant."""
-    by_last_part: dict[str, list[str]] = {}
-    for name in known:
-        by_last_part.setdefault(name.rpartition(".")[2], []).append(name)
-    near = difflib.get_close_matches(key.rpartition(".")[2], by_last_part, n=1)
-    return f"unknown key{suggestion(key, by_last_part[near[0]], 0.0) if near else ''}"
-
-
-def suggestion(value: object, choices: Iterable[object], cutoff: float = 0.6) -> str:
-    names = [str(choice) for choice in choices]
-    close = difflib.get_close_matches(str(value), names, n=1, cutoff=cutoff)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
 def dotted(path: Path) -> str:
     return ".".join(str(part) for part in path)
-
-
-def shown(value: object) -> str:
-    text = "nothing" if value is None else repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def either(choices: Iterable[object]) -> str:
-    *rest, last = [str(choice) for choice in choices]
-    return f"{', '.join(rest)} or {last}" if rest else last
 
 
 def noun(base: Any) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tinygpt import config, corpus, schema
+from tinygpt import config, corpus, schema, wording
 from tinygpt.config import RunConfig
 from tinygpt.corpus import Corpus
 from tinygpt.events import Durable, Evaluated, Started, Stopped, Trained
@@ -56,7 +56,7 @@ def requested(settings: Sequence[str]) -> dict[str, Any]:
         if not equals:
             problems.append(Problem((), f"{setting}: must have the form key=value"))
         elif key not in config.known_keys():
-            problems.append(Problem((key,), schema.unknown(key, config.known_keys())))
+            problems.append(Problem((key,), wording.unknown(key, config.known_keys())))
         else:
             values[key] = schema.from_text(config.known_keys()[key], text)
     nested = config.with_values({}, values)
