@@ -7,7 +7,6 @@ again.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import select
@@ -16,18 +15,16 @@ import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import wandb
 
-from experiments.spec import WandbConfig, as_dict
-from experiments.sweepdir import SweepDir
+from experiments.spec import WandbConfig
+from experiments.tracked import Source, named, sources, summary
 from tinygpt import checkpoint
 from tinygpt.files import BusyError, locked, read_json, read_rows, write_atomically
-from tinygpt.rundir import RunDir
 
 POLL_SECONDS = 1.0
 PREDECESSOR_SECONDS = 30.0
@@ -46,17 +43,6 @@ SETTINGS: dict[str, Any] = {
     "x_transaction_log_flush_interval": 2,
 }
 """Those with x_ are W&B's own affair and are passed only where the installed version has them."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """A run directory, and what W&B calls it."""
-
-    run_dir: RunDir
-    id: str
-    name: str
-    group: str | None
-    tags: tuple[str, ...]
 
 
 class RunMirror:
@@ -154,28 +140,6 @@ class RunMirror:
         self._run.log_artifact(artifact, aliases=aliases)
 
 
-def named(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """A record's row under the names it has on W&B; losses are nats per character."""
-    names = {"train_loss": "loss"} if row["kind"] == "train" else {}
-    for name, value in row.items():
-        if name == "tokens":
-            yield name, value
-        elif name not in ("kind", "step"):
-            yield f"{row['kind']}/{names.get(name, name)}", value
-
-
-def summary(result: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run's result puts into W&B's summary."""
-    values = {
-        "state": result["state"],
-        "objective": result["value"],
-        "best_step": result["best_step"],
-        "best_val_loss": result["metrics"].get("best_val_loss"),
-        "reason": result["reason"],
-    }
-    return {name: value for name, value in values.items() if value is not None}
-
-
 def set_aside_fragments(home: Path, run_id: str) -> None:
     """Move what an earlier, killed mirror wrote of a run out of the way: the whole record follows,
     and W&B must not upload both."""
@@ -229,30 +193,6 @@ class Mirror:
         del self._open[source.id]
         self._closed[source.id] = {"online": self.online, "directory": mirror.directory}
         write_atomically(self._closed_file, (json.dumps(self._closed, indent=2) + "\n").encode())
-
-
-def sources(path: Path) -> list[Source]:
-    """The run directories below a path, with W&B ids that follow from what they hold."""
-    if (path / "config.json").exists():
-        run_dir = RunDir(path)
-        identity = hashlib.sha256(run_dir.config.read_bytes()).hexdigest()[:8]
-        name = path.resolve().name
-        return [Source(run_dir, f"{name}-{identity}", name, None, ())]
-    sweep_dir = SweepDir(path)
-    sweep, _ = sweep_dir.read_sweep()
-    data = {k: v for k, v in as_dict(sweep).items() if k not in ("trials", "wandb")}
-    identity = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:8]
-    tags = (sweep.sampler.type, Path(sweep.run.data.corpus).stem[:64])
-    return [
-        Source(
-            sweep_dir.trial(number),
-            f"{sweep.name}-{identity}-t{number:04d}",
-            f"trial-{number:04d}",
-            sweep.name,
-            tags,
-        )
-        for number in range(len(list(sweep_dir.trials.glob("*/config.json"))))
-    ]
 
 
 def isolate(home: Path) -> None:
