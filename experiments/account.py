@@ -15,6 +15,7 @@ NAMES = {
     "start": "starting",
     "idle": "waiting for trials",
     "report": "report",
+    "mirror": "waiting for W&B's mirror",
 }
 MODEL = ("train", "eval", "sample")
 """The phases in which the model computes; the others are the harness's."""
@@ -42,11 +43,12 @@ class Account:
         self.seconds["record"] += max(0.0, now - self._since[worker] - sum(spent.values()))
         self._since[worker] = now
 
-    def closes(self, worked_until: float, now: float) -> None:
-        """All trials are done at `worked_until`, and the report at `now`."""
+    def closes(self, worked_until: float, reported_at: float, now: float) -> None:
+        """All trials are done at `worked_until`, the report at `reported_at`, all else `now`."""
         for worker in range(self.workers):
             self.seconds["idle"] += max(0.0, worked_until - self._since.get(worker, self.began))
-        self.seconds["report"] += self.workers * (now - worked_until)
+        self.seconds["report"] += self.workers * (reported_at - worked_until)
+        self.seconds["mirror"] += self.workers * (now - reported_at)
 
     def summary(self) -> str:
         """One line: the share of the model, then what the rest went into, largest first."""

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from experiments import search
 from experiments.account import Account
@@ -133,29 +134,37 @@ class Driver:
     def _next(self) -> Trial | None:
         """The lowest trial that may be trained now; begins a new one if there is none."""
         taken = {worker.trial for worker in self.workers}
-        waiting = [trial for trial in self._unfinished() if trial.number not in taken]
-        while not waiting and self._unstarted():
-            if not search.may_start(self.sweep, len(self.trials), self.trials):
+        while True:
+            waiting = [trial for trial in self._unfinished() if trial.number not in taken]
+            if not waiting and not self._may_begin():
                 return None
-            begun = self._begin(len(self.trials))
-            waiting = [begun] if begun.state == "running" else []
-        return waiting[0] if waiting else None
+            trial = waiting[0] if waiting else self._begin(len(self.trials))
+            if self._is_feasible(trial):
+                return trial
+
+    def _may_begin(self) -> bool:
+        number = len(self.trials)
+        return self._unstarted() > 0 and search.may_start(self.sweep, number, self.trials)
 
     def _begin(self, number: int) -> Trial:
         """Propose a trial and write it down: first in its directory, then in the study."""
         trial = Trial(number, search.propose(self.sweep, number, self.trials))
-        run_dir = self.sweep_dir.trial(number)
-        values = config.with_values(config.as_dict(self.sweep.run), trial.params)
-        run_dir.write_config(values)
+        self.sweep_dir.trial(number).write_config(search.run_of(self.sweep, trial))
         self.trials.append(trial)
         self.store.add(trial)
         self.sweep_dir.log("trial_started", trial=number)
+        return trial
+
+    def _is_feasible(self, trial: Trial) -> bool:
+        """Whether a trial's config can be trained; if not, the trial fails with the reason."""
         try:
-            config.run_config(values)
+            config.run_config(search.run_of(self.sweep, trial))
         except ConfigError as error:
+            run_dir = self.sweep_dir.trial(trial.number)
             run_dir.conclude("failed", "; ".join(map(str, error.problems)))
-            self._conclude(number)
-        return self.trials[number]
+            self._conclude(trial.number)
+            return False
+        return True
 
     def _hear(self, worker: Worker) -> None:
         for message in worker.child.receive():
@@ -266,7 +275,8 @@ class Driver:
         if run_dir.read_result() is not None:
             self._conclude(number)
         elif attempts > MAX_RETRIES:
-            run_dir.conclude("failed", f"{reason} {attempts} times at step {step}")
+            words = last_line(run_dir.log)
+            run_dir.conclude("failed", f"{reason} {attempts} times at step {step}: {words}")
             self._conclude(number)
         else:
             self.terminal.warn(f"trial {number}: {reason}; going on from step {step}")
@@ -276,8 +286,7 @@ class Driver:
         return self.trials[worker.trial]
 
     def _config_of(self, trial: Trial) -> config.RunConfig:
-        values = config.with_values(config.as_dict(self.sweep.run), trial.params)
-        return config.run_config(values)
+        return config.run_config(search.run_of(self.sweep, trial))
 
     def close(self) -> None:
         """Let every worker save and leave."""
@@ -288,6 +297,12 @@ class Driver:
                 worker.child.join()
                 worker.child.close()
         self._selector.close()
+
+
+def last_line(log: Path) -> str:
+    """What a worker wrote last, in one line."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    return (text.strip().splitlines() or ["it said nothing"])[-1]
 
 
 def describe(code: int) -> str:

@@ -17,12 +17,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import wandb
 
 from experiments.spec import WandbConfig
-from experiments.tracked import Source, named, sources, summary
+from experiments.tracked import Source, Sources, named, summary
 from tinygpt import checkpoint
 from tinygpt.files import BusyError, locked, read_json, read_rows, write_atomically
 
@@ -156,7 +156,7 @@ class Mirror:
     """
 
     def __init__(self, path: Path, options: WandbConfig, online: bool) -> None:
-        self.path, self.options, self.online = path, options, online
+        self.options, self.online, self._sources = options, online, Sources(path)
         self.home = path / "wandb"
         self._closed_file = self.home / "mirror.json"
         self._closed: dict[str, Any] = (
@@ -166,7 +166,7 @@ class Mirror:
 
     def catch_up(self) -> None:
         """Bring every run level with its record as it is now."""
-        for source in sources(self.path):
+        for source in self._sources:
             done = self._closed.get(source.id, {"online": False})
             if source.id in self._closed and (done["online"] or not self.online):
                 continue
@@ -199,6 +199,8 @@ def isolate(home: Path) -> None:
     """Keep W&B's files below the sweep, and W&B from printing or asking."""
     home.mkdir(parents=True, exist_ok=True)
     os.environ.pop("WANDB_SERVICE", None)
+    if not os.environ.get("WANDB_MODE"):
+        os.environ.pop("WANDB_MODE", None)  # W&B takes an empty one for a mode
     os.environ |= {
         "WANDB_DATA_DIR": str(home / "data"),
         "WANDB_CACHE_DIR": str(home / "cache"),
@@ -235,20 +237,27 @@ def sole(home: Path) -> Iterator[None]:
             time.sleep(0.1)
 
 
-def follow(path: Path, options: WandbConfig, answers: Any) -> None:
+def follow(path: Path, options: WandbConfig, answers: TextIO) -> None:
     """Mirror until standard input is closed, then once more to the end of the record."""
     isolate(path / "wandb")
     with sole(path / "wandb"):
         online = is_online(options)
-        answers.write(
-            json.dumps({"event": "mode", "text": mode_line(options, online, path)}) + "\n"
-        )
-        answers.flush()
+        say(answers, "mode", text=mode_line(options, online, path))
         mirror = Mirror(path, options, online)
         while not select.select([0], [], [], POLL_SECONDS)[0]:
             mirror.catch_up()
         mirror.catch_up()
         mirror.leave()
+        times = os.times()
+        used = times.user + times.system + times.children_user + times.children_system
+        say(answers, "left", cpu_seconds=used)
+
+
+def say(answers: TextIO, event: str, **facts: Any) -> None:
+    """Tell the process that started this one; it may be gone."""
+    with contextlib.suppress(BrokenPipeError):
+        answers.write(json.dumps({"event": event, **facts}) + "\n")
+        answers.flush()
 
 
 def mode_line(options: WandbConfig, online: bool, path: Path) -> str:

@@ -3,14 +3,17 @@
 import dataclasses
 import json
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from experiments.driver import Driver, Listener
-from experiments.process import Child
+from experiments.process import Child, Message
 from experiments.spec import WandbConfig
 from experiments.terminal import Terminal
 
 MAX_RESTARTS = 3
+TICK_SECONDS = 0.2
 FINISH_SECONDS = 60.0
 """How long the end of a sweep waits for W&B."""
 
@@ -20,6 +23,7 @@ class Mirroring:
 
     def __init__(self, path: Path, options: WandbConfig, terminal: Terminal) -> None:
         self._path, self._options, self._terminal, self._restarts = path, options, terminal, 0
+        self.cpu_seconds = 0.0
         mode = os.environ.get("WANDB_MODE", "") if options.mode == "auto" else options.mode
         self.child: Child | None = self._start() if mode != "disabled" else None
 
@@ -31,26 +35,30 @@ class Mirroring:
     def hear(self) -> Child | None:
         """Print what the mirror has to say; if it died, start another and return that."""
         assert self.child is not None
-        for message in self.child.receive():
-            if message["event"] == "warning":
-                self._terminal.warn(message["text"])
-            else:
-                self._terminal.say(message["text"])
+        self._take(self.child.receive())
         if not self.child.alive:
             self._revive(self.child)
         return self.child
 
-    def finish(self, seconds: float) -> None:
-        """Let the mirror catch up with the record, for at most so long."""
+    def finish(self, seconds: float, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Let the mirror catch up with the record, for at most so long and until `hurry`."""
         if self.child is None:
             return
         self.child.dismiss()
-        code = self.child.join(seconds)
-        for message in self.child.poll(0):
-            self._terminal.say(message["text"])
-        self.child.close()
+        deadline = time.monotonic() + seconds
+        while self.child.alive and time.monotonic() < deadline and not hurry():
+            self._take(self.child.poll(TICK_SECONDS))
+        code = self.child.join(seconds=1.0 if not self.child.alive else 0.0)
         if code != 0:
-            self._later("is not level with the record")
+            self._later(f"is not level with the record ({self.child.last_words()})")
+        self.child.close()
+
+    def _take(self, messages: list[Message]) -> None:
+        for message in messages:
+            if message["event"] == "mode":
+                self._terminal.say(message["text"])
+            else:
+                self.cpu_seconds += message["cpu_seconds"]
 
     def _start(self) -> Child:
         options = json.dumps(dataclasses.asdict(self._options))

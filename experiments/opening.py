@@ -3,21 +3,25 @@
 import argparse
 import dataclasses
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from experiments import spec
+from experiments import search, spec
 from experiments.loading import Document
 from experiments.process import Message
+from experiments.search import Trial
 from experiments.spec import Sweep
 from experiments.sweepdir import SweepDir
 from tinygpt import config, corpus
 from tinygpt.corpus import Corpus, CorpusError
+from tinygpt.files import RecordError
 from tinygpt.schema import ConfigError, Problem
 from tinygpt.tokenizer import CharTokenizer
+
+CHECKED_TRIALS = 50
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,8 @@ def requested(arguments: argparse.Namespace) -> Request:
     path: Path = arguments.sweep
     if path.is_dir():
         sweep_dir, document = SweepDir(path), None
-        data = spec.as_dict(sweep_dir.read_sweep()[0])
+        sweep, _ = sweep_dir.read_sweep()
+        data = {**spec.as_dict(sweep), "trials": sweep_dir.planned(sweep)}
         for override in arguments.set:
             data = spec.overridden(data, override)
         sweep = spec.build(data)
@@ -143,6 +148,18 @@ def versions(hello: Message | None) -> dict[str, str]:
     """What besides the file decides the bits of a sweep, as far as it is known."""
     own = {"python": platform.python_version(), "optuna": version("optuna")}
     return own | (hello["versions"] if hello else {})
+
+
+def refuse_edits(sweep: Sweep, trials: Sequence[Trial], sweep_dir: SweepDir) -> None:
+    """Raise RecordError if a trial has other parameters than the sweep proposes for it: a proposal
+    can be made again at any time. Of long sweeps the last ones are looked at."""
+    for trial in trials[-CHECKED_TRIALS:]:
+        if dict(trial.params) != search.propose(sweep, trial.number, trials):
+            path = sweep_dir.trial(trial.number).config
+            raise RecordError(
+                f"{path}: not what this sweep proposes for trial {trial.number}; it, or an earlier "
+                "trial, was edited: restore it from a copy"
+            )
 
 
 def facts_of(text: Corpus) -> dict[str, str | int]:

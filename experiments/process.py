@@ -21,10 +21,11 @@ class Child:
     It leaves when its standard input is closed, so it never outlives its parent for long.
     """
 
-    def __init__(self, module: str, *arguments: str, threads: int = 1) -> None:
-        # A wandb-core of a parent must not be shared, and the host's thread count must not decide.
+    def __init__(self, module: str, *arguments: str) -> None:
+        # A wandb-core of a parent must not be shared, and the host's thread count must not decide:
+        # a worker sets its own from the config.
         environment = {k: v for k, v in os.environ.items() if k != "WANDB_SERVICE"}
-        environment |= {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+        environment |= {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed in close)
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],

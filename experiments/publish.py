@@ -5,8 +5,9 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from experiments import spec
 from experiments.spec import WandbConfig
-from experiments.sweepdir import SweepDir, find
+from experiments.sweepdir import SweepDir
 from tinygpt.exits import BAD_INPUT, DONE, complain, run_command
 
 
@@ -43,11 +44,16 @@ def publish(arguments: argparse.Namespace) -> int:
 
 
 def target(arguments: argparse.Namespace) -> tuple[Path, WandbConfig]:
-    """The directory to publish, and its W&B options."""
+    """The directory to publish, and its W&B options: those of the file where one is named, for
+    they may change."""
     if (arguments.sweep / "config.json").exists():
         return arguments.sweep, WandbConfig()
-    sweep_dir: SweepDir = find(arguments.sweep, arguments.out)
-    return sweep_dir.path, sweep_dir.read_sweep()[0].wandb
+    if arguments.sweep.is_dir():
+        return arguments.sweep, SweepDir(arguments.sweep).read_sweep()[0].wandb
+    sweep, _ = spec.read(arguments.sweep, [])
+    sweep_dir = SweepDir(arguments.out / sweep.name)
+    sweep_dir.read_sweep()
+    return sweep_dir.path, sweep.wandb
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from experiments.spec import WandbConfig, overridden
 from experiments.terminal import Terminal
 from tinygpt import config
 from tinygpt.exits import run_command
+from tinygpt.files import BusyError, is_locked
 from tinygpt.rundir import RunDir
 from tinygpt.schema import ConfigError, Problem
 from tinygpt.train import begin, follow
@@ -41,6 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Train to the end, or until a signal; returns the exit code."""
     options = WandbConfig(project=arguments.project, mode=arguments.wandb)
     run_dir = RunDir(arguments.out or default_out(arguments.config))
+    if is_locked(run_dir.lock):
+        raise BusyError(f"{run_dir.path}: another process runs it")
     settled, text = begin(requested(arguments.config, arguments.set), run_dir)
     mirroring = Mirroring(run_dir.path, options, Terminal(run_dir.path.name, 1, 1, progress=False))
     try:
@@ -68,7 +71,7 @@ def requested(path: Path, overrides: list[str]) -> dict[str, Any]:
 def default_out(path: Path) -> Path:
     """runs/NAME-trial-0007 for a trial's config, runs/STEM for a YAML file."""
     parts = path.resolve().parts
-    if path.name == "config.json" and parts[-3] == "trials":
+    if path.name == "config.json" and len(parts) > 4 and parts[-3] == "trials":
         return Path("runs") / f"{parts[-4]}-trial-{parts[-2]}"
     return Path("runs") / path.stem
 

@@ -24,6 +24,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from experiments.space import FloatParameter, IntParameter, Parameter, Scalar
 from experiments.spec import MedianPruner, Sweep, TpeSampler
+from tinygpt import config
 from tinygpt.seeding import derive
 
 State = Literal["running", "complete", "pruned", "failed"]
@@ -76,6 +77,11 @@ def should_prune(sweep: Sweep, trial: Trial, trials: Sequence[Trial]) -> bool:
     return study.pruner.prune(study, study.trials[trial.number])
 
 
+def run_of(sweep: Sweep, trial: Trial) -> dict[str, Any]:
+    """The nested run config of a trial: what all share, with its parameters; nothing is checked."""
+    return config.with_values(config.as_dict(sweep.run), trial.params)
+
+
 def visible(sweep: Sweep, number: int, trials: Sequence[Trial]) -> list[Trial]:
     """The trials before `number` as it may see them: results up to the distance, then only
     parameters."""
@@ -103,6 +109,7 @@ def distributions(sweep: Sweep) -> dict[str, BaseDistribution]:
 
 
 def distribution(parameter: Parameter) -> BaseDistribution:
+    """A parameter as Optuna draws it."""
     if isinstance(parameter, FloatParameter):
         return FloatDistribution(
             parameter.low, parameter.high, log=parameter.log, step=parameter.step
@@ -130,6 +137,7 @@ def sampler(sweep: Sweep, number: int) -> BaseSampler:
 
 
 def pruner(sweep: Sweep) -> BasePruner:
+    """The sweep's pruner; Optuna's keep nothing between two questions but what is in the study."""
     options = sweep.pruner
     if isinstance(options, MedianPruner):
         return optuna.pruners.MedianPruner(

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -147,20 +147,27 @@ def _fit(key: str, parameter: Parameter) -> Iterator[Problem]:
 
 
 def _combinations(space: Space, run: Mapping[str, Any]) -> Iterator[Problem]:
-    lists = [
-        parameter.values() or [end for _, end in parameter.ends()] for parameter in space.values()
-    ]
-    if math.prod(map(len, lists)) > MAX_ENUMERATED:
-        return
-    for values in itertools.product(*lists):
-        chosen = dict(zip(space, values, strict=True))
+    """Rules hold within a section of the run, so each section's parameters are combined apart."""
+    for section, hint in schema.field_types(config.RunConfig).items():
+        keys = [key for key in space if key.startswith(f"{section}.")]
+        lists = [space[key].values() or [end for _, end in space[key].ends()] for key in keys]
+        if keys and math.prod(map(len, lists)) <= MAX_ENUMERATED:
+            yield from _bad_combination(hint, section, keys, itertools.product(*lists), run)
+
+
+def _bad_combination(
+    kind: type, section: str, keys: list[str], combinations: Iterable[Any], run: Mapping[str, Any]
+) -> Iterator[Problem]:
+    names = [key.partition(".")[2] for key in keys]
+    for values in combinations:
+        chosen = dict(zip(names, values, strict=True))
         try:
-            config.run_config(config.with_values(run, chosen))
+            schema.build(kind, {**run[section], **chosen})
         except ConfigError as error:
-            first = error.problems[0]
+            first = error.problems[0].under((section,))
             blamed = schema.dotted(first.path)
-            where = (blamed,) if blamed in space else ()
-            told = ", ".join(f"{key}: {value}" for key, value in chosen.items())
+            told = ", ".join(f"{key}: {value}" for key, value in zip(keys, values, strict=True))
+            where = (blamed,) if blamed in keys else ()
             yield Problem(where, f"{blamed} {first.message}, with {told}; narrow the space")
             return
 
@@ -171,7 +178,8 @@ def _bounds(low: float, high: float) -> Iterator[Problem]:
 
 
 def _steps(step: float, distance: float) -> int:
-    return round(distance / step)
+    """How many steps fit, at most as many as a float can count."""
+    return round(min(distance / step, 2.0**53))
 
 
 def _divides(step: float, distance: float) -> bool:

@@ -204,7 +204,7 @@ def changes(begun: Mapping[str, Any], asked: Sweep) -> Iterator[Problem]:
     old, new = _leaves(begun), _leaves(as_dict(asked))
     for keys in dict.fromkeys([*old, *new]):
         before, after = old.get(keys), new.get(keys)
-        settled = keys[0] == "run" and after in ("auto", "")
+        settled = keys[0] == "run" and (after == "auto" or keys[-1] == "sha256")
         if keys[0] in BUDGET or settled or before == after or keys[-1] == "corpus":
             continue
         was, now = wording.shown(before), wording.shown(after)

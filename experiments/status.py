@@ -1,6 +1,7 @@
 """What of a sweep is done, running and left: `python -m experiments.status sweeps/small.yaml`."""
 
 import argparse
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ def status(arguments: argparse.Namespace) -> int:
     """Returns the exit code."""
     sweep_dir = find(arguments.sweep, arguments.out)
     sweep, _ = sweep_dir.read_sweep()
+    sweep = dataclasses.replace(sweep, trials=sweep_dir.planned(sweep))
     trials = sweep_dir.history(sweep)
     print(headline(sweep, sweep_dir, trials))
     for trial in trials:

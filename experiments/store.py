@@ -45,6 +45,7 @@ class Store:
         self._storage.create_new_trial(self._study, template_trial=frozen(self._sweep, trial))
 
     def report(self, number: int, step: int, value: float) -> None:
+        """Add a running trial's loss at a step; the same again changes nothing."""
         self._storage.set_trial_intermediate_value(self._id(number), step, value)
 
     def tell(self, trial: Trial) -> None:
@@ -56,6 +57,7 @@ class Store:
         self._storage.set_trial_state_values(trial_id, STATES[trial.state], values)
 
     def close(self) -> None:
+        """Let go of the database."""
         self._storage.engine.dispose()
 
     def _open(self) -> None:
@@ -86,13 +88,15 @@ class Store:
             self.add(trial)
 
     def _catch_up(self, trial: Trial, known: FrozenTrial) -> None:
-        same = known.params == trial.params and known.intermediate_values.items() <= (
-            trial.reports.items()
+        # A resumed trial may have lost reports behind its checkpoint; it will make them again.
+        stored = known.intermediate_values
+        same = known.params == trial.params and all(
+            stored.get(step, loss) == loss for step, loss in trial.reports.items()
         )
         ended = known.state != TrialState.RUNNING
         if not same or (ended and (known.state, known.value) != (STATES[trial.state], trial.value)):
             raise DisagreementError
-        for step in trial.reports.keys() - known.intermediate_values.keys():
+        for step in sorted(trial.reports.keys() - stored.keys()):
             if not ended:
                 self.report(trial.number, step, trial.reports[step])
         if trial.state != "running" and not ended:

@@ -17,7 +17,14 @@ from experiments import search
 from experiments.account import Account
 from experiments.driver import Driver
 from experiments.mirroring import FINISH_SECONDS, Mirroring
-from experiments.opening import Request, begin, checked_corpus, refuse_changes, requested
+from experiments.opening import (
+    Request,
+    begin,
+    checked_corpus,
+    refuse_changes,
+    refuse_edits,
+    requested,
+)
 from experiments.process import Child, Message
 from experiments.spec import Sweep
 from experiments.store import opened
@@ -125,8 +132,11 @@ class SweepRun:
             children = [Child("experiments.worker") for _ in range(self.workers)]
             for child in children:
                 stack.callback(child.dismiss)
-            if children and (hello := self._hello(children[0])) is None:
-                return self._farewell()
+            try:
+                if children and (hello := self._hello(children[0])) is None:
+                    return self._farewell()
+            except WorkerError as error:
+                return complain(str(error), TEMPORARY)
             sweep, warnings = begin(self.request, self.text, hello)
             trials = self._opened(sweep, warnings)
             try:
@@ -146,15 +156,18 @@ class SweepRun:
                 return message
             if not child.alive:
                 child.join()
-                raise ChildProcessError(0, f"a worker does not start: {child.last_words()}")
+                raise WorkerError(f"a worker does not start: {child.last_words()}")
         return None
 
     def _opened(self, sweep: Sweep, warnings: list[str]) -> list[search.Trial]:
         """The trials there are, after telling the user and the events what is about to happen."""
         trials = self.sweep_dir.history(sweep)
+        if not warnings:  # another version may propose otherwise
+            refuse_edits(sweep, trials, self.sweep_dir)
         finished = [trial for trial in trials if trial.state != "running"]
         repair(self.sweep_dir.events)
-        self.sweep_dir.log("resumed" if trials else "started", workers=self.workers)
+        begins = "resumed" if trials else "started"
+        self.sweep_dir.log(begins, workers=self.workers, trials=sweep.trials)
         self.terminal.resume(finished)
         done = f", {len(finished)} done" if finished else ""
         who = f", {self.workers} workers" if self.workers else ""
@@ -179,11 +192,13 @@ class SweepRun:
             mirroring.finish(INTERRUPTED_SECONDS)
             return self._farewell()
         self.sweep_dir.log("finished")
-        self._report()
-        mirroring.finish(FINISH_SECONDS)
-        self._summarise(worked_until)
+        reported, reported_at = self._report(), time.monotonic()
+        mirroring.finish(FINISH_SECONDS, lambda: bool(self.interrupt))
+        self._summarise(worked_until, reported_at, mirroring.cpu_seconds)
+        if self.interrupt:
+            return self.interrupt.exit_code
         failed = any(trial.state == "failed" for trial in driver.trials)
-        return SOME_FAILED if failed else DONE
+        return (SOME_FAILED if failed else DONE) if reported else TEMPORARY
 
     def _should_stop(self) -> bool:
         late = self.deadline is not None and time.monotonic() > self.deadline
@@ -194,20 +209,28 @@ class SweepRun:
         why = "stopped" if self.interrupt else "time is up"
         done = f"{len(self.terminal.done)} of {self.terminal.total} trials are done"
         self.terminal.say(f"{why}: {done}, the state is saved; the same command goes on")
-        return self.interrupt.exit_code if self.interrupt else DONE
+        return self.interrupt.exit_code if self.interrupt else TEMPORARY
 
-    def _report(self) -> None:
-        """Write the report and print its verdict, in a process of its own."""
+    def _report(self) -> bool:
+        """Write the report and print its verdict, in a process of its own that a Ctrl-C does not
+        reach; returns whether it was written."""
         sys.stdout.flush()
         command = [sys.executable, "-m", "analysis", str(self.sweep_dir.path)]
-        if subprocess.run(command).returncode != 0:
-            self.terminal.warn(f"no report; `python -m analysis {self.sweep_dir.path}` tries again")
+        if subprocess.run(command, start_new_session=True).returncode == DONE:
+            return True
+        self.terminal.warn(f"no report; `python -m analysis {self.sweep_dir.path}` tries again")
+        return False
 
-    def _summarise(self, worked_until: float) -> None:
+    def _summarise(self, worked_until: float, reported_at: float, mirror_cpu: float) -> None:
         now = time.monotonic()
-        self.account.closes(worked_until, now)
+        self.account.closes(worked_until, reported_at, now)
         if self.workers:
-            self.terminal.say(f"time: {clock(now - self.began)}, {self.account.summary()}")
+            took = f"time: {clock(now - self.began)}, {self.account.summary()}"
+            self.terminal.say(f"{took}; W&B's mirror used {mirror_cpu:.1f} s of CPU beside them")
+
+
+class WorkerError(RuntimeError):
+    """The first worker ends before it can be given a trial."""
 
 
 def left(request: Request) -> int:

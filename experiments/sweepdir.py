@@ -1,7 +1,6 @@
 """The directory of a sweep: its files, and the trials as its record tells them."""
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -19,11 +18,13 @@ from tinygpt.files import (
     is_locked,
     json_line,
     locked,
-    read_json,
+    read_mapping,
+    read_rows,
+    remove_leftovers,
     write_atomically,
 )
 from tinygpt.rundir import RunDir, comparable_loss
-from tinygpt.schema import ConfigError
+from tinygpt.schema import ConfigError, Problem
 
 SCHEMA = 1
 
@@ -50,10 +51,14 @@ class SweepDir:
         write_atomically(self.sweep, config.to_json(data))
 
     def read_sweep(self) -> tuple[Sweep, dict[str, Any]]:
-        """The settled sweep and the facts beside it; raises RecordError if there is none."""
+        """The settled sweep and the facts beside it.
+
+        Raises ConfigError if there is none, RecordError if it is damaged.
+        """
         if not self.sweep.exists():
-            raise RecordError(f"{self.path}: not a sweep directory, it has no sweep.json")
-        facts = read_json(self.sweep)
+            problem = "no sweep was begun here; `python -m experiments.sweep SWEEP.yaml` begins one"
+            raise ConfigError([Problem((), f"{self.path}: {problem}")])
+        facts = read_mapping(self.sweep)
         names = {name: facts.pop(name) for name in spec.field_names() if name in facts}
         if facts.get("schema") != SCHEMA:
             raise RecordError(
@@ -64,6 +69,15 @@ class SweepDir:
         except ConfigError as error:
             first = error.problems[0]
             raise RecordError(f"{self.sweep}: {first}; restore it from a copy") from None
+
+    def planned(self, sweep: Sweep) -> int:
+        """How many trials the last command wanted; `--trials` may have asked for another number
+        than the file."""
+        asked = [row["trials"] for row in self._events() if "trials" in row]
+        return asked[-1] if asked else sweep.trials
+
+    def _events(self) -> list[dict[str, Any]]:
+        return read_rows(self.events)
 
     def owned(self) -> AbstractContextManager[None]:
         """Own the sweep for as long as the context lives; raises BusyError if another does."""
@@ -77,8 +91,8 @@ class SweepDir:
 
     def history(self, sweep: Sweep) -> list[Trial]:
         """Every trial that has begun, in order. Raises RecordError if one is missing."""
-        entries = self.trials.iterdir() if self.trials.exists() else ()
-        numbers = sorted(int(p.name) for p in entries if (p / "config.json").exists())
+        entries = self.trials.glob("[0-9][0-9][0-9][0-9]*/config.json")
+        numbers = sorted(int(p.parent.name) for p in entries if p.parent.name.isdecimal())
         if numbers != list(range(len(numbers))):
             missing = next(n for n, number in enumerate(numbers) if n != number)
             raise RecordError(f"{self.trial(missing).path}: missing; restore it from a copy")
@@ -86,16 +100,13 @@ class SweepDir:
 
     def _trial(self, sweep: Sweep, number: int) -> Trial:
         run_dir = self.trial(number)
-        values = config.flat(read_json(run_dir.config))
+        values = config.flat(read_mapping(run_dir.config))
         if missing := sweep.space.keys() - values.keys():
             raise RecordError(
                 f"{run_dir.config}: {min(missing)} is missing; restore it from a copy"
             )
-        trial = Trial(
-            number,
-            {key: values[key] for key in sorted(sweep.space)},
-            reports=reports(run_dir.evaluations()),
-        )
+        params = {key: values[key] for key in sorted(sweep.space)}
+        trial = Trial(number, params, reports=reports(run_dir.evaluations()))
         result = run_dir.read_result()
         return trial if result is None else finished(trial, result)
 
@@ -127,8 +138,9 @@ def find(path: Path, out: Path, overrides: list[str] | None = None) -> SweepDir:
 def _owned(lock: Path, path: Path) -> Iterator[None]:
     try:
         with locked(lock):
-            lock.write_text(json.dumps({"pid": os.getpid()}) + "\n")
+            remove_leftovers(path)
+            lock.write_text(f"{os.getpid()}\n")
             yield
     except BusyError:
-        owner = lock.read_text().strip() or "another process"
-        raise BusyError(f"{path}: already driven by {owner}") from None
+        owner = lock.read_text().strip() or "?"
+        raise BusyError(f"{path}: another sweep command drives it (process {owner})") from None

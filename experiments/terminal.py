@@ -41,12 +41,19 @@ class Running:
         return (self.max_iters - self.step) * (now - self.since) / done if done else 0.0
 
 
+class StrictConsole(Console):
+    """A console that lets a closed output be known, where rich would leave with its own code."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 class Terminal:
     """The view of one sweep. Standard output gets the story, standard error the warnings."""
 
     def __init__(self, name: str, total: int, workers: int, progress: bool = True) -> None:
         self.name, self.total, self.workers = name, total, workers
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = StrictConsole(highlight=False, soft_wrap=True)
         self.done: list[Trial] = []
         self._running: dict[int, Running] = {}
         self._earlier = 0
@@ -110,8 +117,9 @@ class Terminal:
         """The live view: counts, best so far, time left, and a line per running trial."""
         now = time.monotonic()
         table = Table(box=None, pad_edge=False, show_header=False)
-        for number in sorted(self._running):
-            table.add_row(*row(self._running[number], now))
+        # Drawn by a thread of its own, while trials come and go.
+        for _, running in sorted(self._running.items()):
+            table.add_row(*row(running, now))
         return Group(Text(self._headline(now), style="bold"), table)
 
     def _headline(self, now: float) -> str:

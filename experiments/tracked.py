@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.spec import as_dict
+from experiments.spec import BUDGET, Sweep, as_dict
 from experiments.sweepdir import SweepDir
 from tinygpt.rundir import RunDir
 
@@ -23,28 +23,36 @@ class Source:
     tags: tuple[str, ...]
 
 
-def sources(path: Path) -> list[Source]:
-    """The run directories below a path, with W&B ids that follow from what they hold."""
-    if (path / "config.json").exists():
-        run_dir = RunDir(path)
-        identity = hashlib.sha256(run_dir.config.read_bytes()).hexdigest()[:8]
-        name = path.resolve().name
-        return [Source(run_dir, f"{name}-{identity}", name, None, ())]
-    sweep_dir = SweepDir(path)
-    sweep, _ = sweep_dir.read_sweep()
-    data = {k: v for k, v in as_dict(sweep).items() if k not in ("trials", "wandb")}
-    identity = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:8]
-    tags = (sweep.sampler.type, Path(sweep.run.data.corpus).stem[:64])
-    return [
-        Source(
-            sweep_dir.trial(number),
-            f"{sweep.name}-{identity}-t{number:04d}",
-            f"trial-{number:04d}",
-            sweep.name,
-            tags,
-        )
-        for number in range(len(list(sweep_dir.trials.glob("*/config.json"))))
-    ]
+class Sources:
+    """The run directories below a path, as they come into being; their W&B ids follow from what
+    they hold."""
+
+    def __init__(self, path: Path) -> None:
+        """`path` is a sweep's directory or a run's."""
+        self._path = path
+        self._sweep = None if (path / "config.json").exists() else SweepDir(path).read_sweep()[0]
+
+    def __iter__(self) -> Iterator[Source]:
+        if self._sweep is None:
+            run_dir, name = RunDir(self._path), self._path.resolve().name
+            identity = hashlib.sha256(run_dir.config.read_bytes()).hexdigest()[:8]
+            yield Source(run_dir, f"{name}-{identity}", name, None, ())
+        else:
+            yield from self._trials(self._sweep)
+
+    def _trials(self, sweep: Sweep) -> Iterator[Source]:
+        sweep_dir, identity = SweepDir(self._path), identity_of(sweep)
+        tags = (sweep.sampler.type, Path(sweep.run.data.corpus).stem[:64])
+        for number in range(len(list(sweep_dir.trials.glob("[0-9]*/config.json")))):
+            run_id = f"{sweep.name}-{identity}-t{number:04d}"
+            run_dir = sweep_dir.trial(number)
+            yield Source(run_dir, run_id, f"trial-{number:04d}", sweep.name, tags)
+
+
+def identity_of(sweep: Sweep) -> str:
+    """Eight characters that tell one sweep's trials from another's."""
+    data = {key: value for key, value in as_dict(sweep).items() if key not in BUDGET}
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def named(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -24,7 +24,6 @@ from tinygpt.execute import Execution
 from tinygpt.exits import FULL
 from tinygpt.files import BusyError, RecordError
 from tinygpt.rundir import RunDir
-from tinygpt.tokenizer import UnseenCharacterError
 from tinygpt.trainer import DivergedError
 
 PROGRESS_SECONDS = 0.5
@@ -43,7 +42,7 @@ class Channel:
         self._answers = os.fdopen(os.dup(1), "w", buffering=1)
         os.dup2(2, 1)
         self._buffer = b""
-        self._terminated = False
+        self._busy = self._terminated = False
         # Ctrl-C reaches the whole group; only the driver answers it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._terminate)
@@ -71,8 +70,19 @@ class Channel:
             return True
         return bool(select.select([self._orders], [], [], 0)[0])
 
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """The time of a trial, in which SIGTERM means to save before leaving."""
+        self._busy = True
+        yield
+        self._busy = False
+        if self._terminated:
+            raise SystemExit(128 + signal.SIGTERM)
+
     def _terminate(self, number: int, frame: object) -> None:
         self._terminated = True
+        if not self._busy:
+            raise SystemExit(128 + number)
 
 
 class Worker:
@@ -87,27 +97,28 @@ class Worker:
         self.channel.send("ready", offer=hardware.offer(), versions=hardware.versions())
         while (order := self.channel.receive()) is not None and "run" in order:
             run_dir = RunDir(Path(order["run"]))
-            with logged_to(run_dir.log):
+            with logged_to(run_dir.log), self.channel.busy():
                 self.channel.send(**self._outcome(run_dir))
 
     def _outcome(self, run_dir: RunDir) -> Message:
-        """Run one trial; the message that ends it."""
+        """Run one trial; the message that ends it.
+
+        Any other failure ends this process, and the driver gives the trial to another: a result is
+        written only of what will be the same every time.
+        """
         try:
             return self._run_when_free(run_dir)
-        except (CorpusError, UnseenCharacterError) as error:
-            return failed(run_dir, str(error))
         except DivergedError:
             return {"event": "ended"}
         except (RecordError, BusyError) as error:
             return {"event": "unusable", "reason": str(error), "busy": isinstance(error, BusyError)}
+        except CorpusError as error:
+            return {"event": "storage", "reason": str(error), "full": False}
         except OSError as error:
             traceback.print_exc()
             full = error.errno in FULL
             reason = f"{error.filename or run_dir.path}: {error.strerror or error}"
             return {"event": "storage", "reason": reason, "full": full}
-        except Exception as error:  # whatever else goes wrong is this trial's result
-            traceback.print_exc()
-            return failed(run_dir, f"{type(error).__name__}: {error}")
 
     def _run_when_free(self, run_dir: RunDir) -> Message:
         """Run once the worker of a driver that was killed has let go of the trial."""
@@ -176,12 +187,6 @@ class Conversation:
         else:
             self.end = "stopped"
         return False
-
-
-def failed(run_dir: RunDir, reason: str) -> Message:
-    """Record a trial as failed."""
-    run_dir.conclude("failed", reason)
-    return {"event": "ended"}
 
 
 @contextlib.contextmanager

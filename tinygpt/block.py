@@ -31,7 +31,7 @@ class KVCache:
 
 
 class Attention(nn.Module):
-    """Causal multi-head self-attention, computed in fp32 whatever the matrix products use."""
+    """Causal multi-head self-attention; on a CPU in fp32 whatever the matrix products use."""
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()

@@ -98,14 +98,15 @@ class TrainConfig(Checked):
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """Shape of the learning rate from the end of the warmup to max_iters."""
     warmup_iters: Count = 50
-    """Updates over which the learning rate rises linearly from 0."""
+    """Updates over which the learning rate rises linearly from 0; a shorter run ends on the way
+    up."""
     min_lr_ratio: Fraction = 0.1
     """Learning rate at max_iters, as a share of the peak (cosine and linear)."""
     accumulation: Positive = 1
     """Micro-batches per update."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Format of the matrix products; weights, attention, norms and loss are fp32 either way. auto:
-    bf16 on a GPU that has it, else fp32."""
+    """Format of the matrix products; weights, norms and loss are fp32 either way, on a CPU
+    attention too. auto: bf16 on a GPU that has it, else fp32."""
     deterministic: bool = True
     """Whether a GPU may only use kernels that give the same bits every time; a CPU always does."""
     compile: bool = False
@@ -118,16 +119,10 @@ class TrainConfig(Checked):
     """Updates between evaluations; there is one at step 0 and one at the end besides."""
     eval_iters: Count = 10
     """Batches of 32 windows per evaluation, the same ones each time; 0: the whole validation
-    split. The last evaluation is always on the whole split."""
+    split. The last evaluation is always on the whole split. Where block_size is searched, trials
+    of another block_size are evaluated on other windows, so pruning compares less exactly."""
     log_interval: Positive = 10
     """Updates between rows of training loss."""
-
-    def rules(self) -> Iterator[Problem]:
-        if self.warmup_iters > self.max_iters:
-            yield Problem(
-                ("warmup_iters",),
-                f"must be <= max_iters ({self.max_iters}), got {self.warmup_iters}",
-            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

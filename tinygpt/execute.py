@@ -29,7 +29,7 @@ from tinygpt.events import (
     Stopped,
     Trained,
 )
-from tinygpt.files import RecordError, locked, sync_directory
+from tinygpt.files import RecordError, locked, read_rows, remove_leftovers, sync_directory
 from tinygpt.record import START, Record, up_to, verified
 from tinygpt.rundir import RunDir, best_of
 from tinygpt.schedule import due
@@ -66,6 +66,7 @@ class Execution:
         self._stopping, self._clock = stopping, clock
         self._config_sha256 = hashlib.sha256(run_dir.config.read_bytes()).hexdigest()
         self._logged = (0.0, 0)
+        self._evaluations: list[dict[str, Any]] = []
 
     def events(self) -> Generator[Durable]:
         """Train to the end, or until `stopping()` is true at the end of a step.
@@ -76,6 +77,7 @@ class Execution:
         hardware.configure(self.config.train)
         with locked(self.run_dir.lock), contextlib.ExitStack() as closing:
             began = self._clock()
+            remove_leftovers(self.run_dir.path)
             trainer = self._trainer()
             found = checkpoint.newest(self.run_dir.checkpoints, self._check)
             self._open_records(found, closing)
@@ -108,6 +110,11 @@ class Execution:
             verified(path, found.manifest["records"][path.name])
 
     def _open_records(self, found: Checkpoint | None, closing: contextlib.ExitStack) -> None:
+        if found is None and read_rows(self.run_dir.metrics):
+            raise RecordError(
+                f"{self.run_dir.checkpoints}: no checkpoint is left of a run that has begun; "
+                "restore one, or remove the whole directory to train again"
+            )
         marks = found.manifest["records"] if found else {}
         run_dir = self.run_dir
         self._metrics = Record(run_dir.metrics, marks.get(run_dir.metrics.name, START))
@@ -116,6 +123,7 @@ class Execution:
         for record in (self._metrics, self._samples, self._timings):
             closing.callback(record.close)
         sync_directory(run_dir.path)
+        self._evaluations = run_dir.evaluations()
 
     def _changed(self, found: Checkpoint | None) -> str | None:
         now = hardware.numerics(self.config.train)
@@ -137,7 +145,8 @@ class Execution:
                     self._metrics.append({"kind": "train", **asdict(event)})
                     self._log_speed(event)
                 case Evaluated():
-                    self._metrics.append(evaluation_row(event))
+                    self._evaluations.append(evaluation_row(event))
+                    self._metrics.append(self._evaluations[-1])
                     self._metrics.sync()
                     self._log_time("eval", event.step, seconds)
                 case Sampled():
@@ -189,8 +198,7 @@ class Execution:
         config, present = self.config, checkpoint.steps(self.run_dir.checkpoints)
         scheduled = [step for step in present if self._scheduled(step)]
         kept = {*scheduled[-config.checkpoint.keep :], present[-1]}
-        evaluations = self.run_dir.evaluations()
-        return kept | ({best_of(evaluations)["step"]} if evaluations else set())
+        return kept | ({best_of(self._evaluations)["step"]} if self._evaluations else set())
 
     def _scheduled(self, step: int) -> bool:
         train, interval = self.config.train, self.config.checkpoint.interval

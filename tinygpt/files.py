@@ -21,8 +21,7 @@ class RecordError(RuntimeError):
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace `path` by `data` so that a reader finds the old bytes or the new ones, also after
     a power cut."""
-    # One process writes a file, so one name will do, and a killed one's leftover is written over.
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
         write_synced(temporary, data)
         os.replace(temporary, path)
@@ -30,6 +29,12 @@ def write_atomically(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove what writers that were killed left of their files; for the directory's owner only."""
+    for path in directory.glob(".*.tmp-*"):
+        path.unlink(missing_ok=True)
 
 
 def write_synced(path: Path, data: bytes) -> None:
@@ -100,6 +105,14 @@ def read_json(path: Path) -> Any:
         ) from None
 
 
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; raises RecordError if it holds something else."""
+    data = read_json(path)
+    if not isinstance(data, dict):
+        raise RecordError(f"{path}: must hold a JSON object; restore it from a copy")
+    return data
+
+
 def json_line(row: Mapping[str, Any]) -> bytes:
     """One line of a JSONL file; floats with every digit they have."""
     return (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n").encode()
@@ -115,9 +128,15 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for number, line in enumerate(lines, start=1):
         try:
-            rows.append(json.loads(line))
+            rows.append(_row(line))
         except ValueError:
-            raise RecordError(
-                f"{path}:{number}: not a row of JSON; restore it from a copy"
-            ) from None
+            what = f"{path}:{number}: not a row of JSON"
+            raise RecordError(f"{what}; restore it from a copy") from None
     return rows
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    row = json.loads(line)
+    if not isinstance(row, dict):
+        raise ValueError
+    return row

@@ -1,6 +1,8 @@
 """What the machine offers, and the process-wide torch settings a run needs."""
 
 import os
+import platform
+from pathlib import Path
 
 import torch
 
@@ -23,10 +25,32 @@ def configure(train: TrainConfig) -> None:
         torch.backends.cudnn.benchmark = False
 
 
+KERNELS = (
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ONEDNN_MAX_CPU_ISA",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+)
+"""Environment variables by which torch's libraries choose other kernels, and so other bits."""
+
+
 def versions() -> dict[str, str]:
-    """Torch's version and the instruction set that it uses: they decide the bits of a result."""
-    capability = torch.backends.cpu.get_cpu_capability()
-    return {"torch": torch.__version__, "cpu_capability": capability}
+    """Torch's version, the processor and what chooses its instructions: they decide the bits of a
+    result."""
+    chosen = [f"{name}={os.environ[name]}" for name in KERNELS if name in os.environ]
+    return {
+        "torch": torch.__version__,
+        "cpu": processor(),
+        "cpu_capability": " ".join([torch.backends.cpu.get_cpu_capability(), *chosen]),
+    }
+
+
+def processor() -> str:
+    """The processor's model, as far as the system names it."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def numerics(train: TrainConfig) -> dict[str, str | int]:

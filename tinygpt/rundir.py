@@ -9,11 +9,13 @@ from typing import Any, Literal
 
 from tinygpt import config
 from tinygpt.config import RunConfig
-from tinygpt.files import RecordError, read_json, read_rows, write_atomically
-from tinygpt.schema import ConfigError
+from tinygpt.files import RecordError, read_json, read_mapping, read_rows, write_atomically
+from tinygpt.schema import ConfigError, Problem
 
 State = Literal["complete", "pruned", "failed"]
 Row = Mapping[str, Any]
+
+RESULT_KEYS = {"state", "value", "metrics", "best_step", "reason"}
 
 
 class RunDir:
@@ -39,9 +41,10 @@ class RunDir:
             write_atomically(self.config, config.to_json(settled))
 
     def read_config(self) -> RunConfig:
-        """The run's config; raises RecordError if it is missing or not one."""
+        """The run's config; raises ConfigError if there is no run, RecordError if it is damaged."""
         if not self.config.exists():
-            raise RecordError(f"{self.path}: not a run directory, it has no config.json")
+            problem = "not a run directory, it has no config.json"
+            raise ConfigError([Problem((), f"{self.path}: {problem}")])
         try:
             return config.run_config(read_json(self.config))
         except ConfigError as error:
@@ -50,12 +53,19 @@ class RunDir:
 
     def read_result(self) -> dict[str, Any] | None:
         """What `conclude` wrote, None while the run has not ended."""
-        result: dict[str, Any] | None = read_json(self.result) if self.result.exists() else None
+        if not self.result.exists():
+            return None
+        result = read_mapping(self.result)
+        if missing := RESULT_KEYS - result.keys():
+            raise RecordError(f"{self.result}: {min(missing)} is missing; restore it from a copy")
         return result
 
     def evaluations(self) -> list[dict[str, Any]]:
         """The rows of kind "eval", in the order of their steps."""
-        return [row for row in read_rows(self.metrics) if row["kind"] == "eval"]
+        rows = [row for row in read_rows(self.metrics) if row.get("kind") == "eval"]
+        if any("step" not in row or "val_loss" not in row for row in rows):
+            raise RecordError(f"{self.metrics}: an evaluation lacks its step or loss; restore it")
+        return rows
 
     def conclude(self, state: State, reason: str | None = None, **facts: int) -> None:
         """End the run: write `result.json`, a function of the record and these words."""

