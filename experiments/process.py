@@ -83,6 +83,7 @@ class Child:
     def close(self) -> None:
         """Let go of the pipes of a child that has left."""
         assert self._process.stdout is not None
+        self.dismiss()
         self._process.stdout.close()
         self._errors.close()
 

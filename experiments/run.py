@@ -61,7 +61,7 @@ def requested(path: Path, overrides: list[str]) -> dict[str, Any]:
             raise ConfigError([Problem((), "must be a mapping of keys")])
         for override in overrides:
             # A run's keys are what a sweep has below `run`.
-            data = overridden({"run": data}, override)["run"]
+            data = overridden({"run": data}, f"run.{override}")["run"]
         config.run_config(data)
     except ConfigError as error:
         raise document.located(error) from None

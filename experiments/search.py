@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from experiments.space import FloatParameter, IntParameter, Parameter, Scalar
 from experiments.spec import MedianPruner, Sweep, TpeSampler
-from tinygpt import config
+from tinygpt import config, schema
 from tinygpt.seeding import derive
 
 State = Literal["running", "complete", "pruned", "failed"]
@@ -67,7 +67,9 @@ def propose(sweep: Sweep, number: int, trials: Sequence[Trial]) -> dict[str, Any
     trial = study.ask(distributions(sweep))
     if trial.number != number:
         raise AssertionError(f"Optuna counted {trial.number}, the sweep {number}")
-    return dict(trial.params)
+    # An enqueued 1 for a learning rate is 1.0 in the run's config, and so in the study.
+    hints = config.known_keys()
+    return {key: schema.convert(hints[key], value) for key, value in trial.params.items()}
 
 
 def should_prune(sweep: Sweep, trial: Trial, trials: Sequence[Trial]) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -62,7 +63,8 @@ class Store:
 
     def _open(self) -> None:
         options = {"connect_args": {"timeout": LOCK_SECONDS}}
-        self._storage = RDBStorage(f"sqlite:///{self._path}", engine_kwargs=options)
+        with reporting_storage_errors():
+            self._storage = RDBStorage(f"sqlite:///{self._path}", engine_kwargs=options)
         name, objective = self._sweep.name, self._sweep.objective
         study = optuna.create_study(
             study_name=name,
@@ -101,6 +103,19 @@ class Store:
                 self.report(trial.number, step, trial.reports[step])
         if trial.state != "running" and not ended:
             self.tell(trial)
+
+
+@contextlib.contextmanager
+def reporting_storage_errors() -> Iterator[None]:
+    """Raise StorageInternalError for a failing database also where Optuna passes SQLAlchemy's own
+    errors on, which is when it makes its tables."""
+    try:
+        yield
+    except Exception as error:  # SQLAlchemy is Optuna's affair, so its types are not named here
+        cause = getattr(error, "orig", None)
+        if not isinstance(cause, sqlite3.Error):
+            raise
+        raise StorageInternalError(str(cause)) from cause
 
 
 def is_sound(path: Path) -> bool:

@@ -4,11 +4,12 @@ import argparse
 import contextlib
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from optuna.exceptions import StorageInternalError
@@ -28,11 +29,13 @@ from experiments.opening import (
 from experiments.process import Child, Message
 from experiments.spec import Sweep
 from experiments.store import opened
+from experiments.sweepdir import SweepDir
 from experiments.terminal import Terminal, clock, shown
 from tinygpt.corpus import Corpus
 from tinygpt.exits import DONE, SOME_FAILED, TEMPORARY, complain, run_command
 from tinygpt.files import json_line, read_rows, write_atomically
 from tinygpt.interrupt import Interrupt
+from tinygpt.schema import ConfigError
 
 INTERRUPTED_SECONDS = 5.0
 """How long an interrupted sweep waits for the mirror."""
@@ -85,9 +88,22 @@ def sweep(arguments: argparse.Namespace) -> int:
     refuse_changes(request, text)
     if arguments.dry_run:
         return preview(request, text)
-    request.sweep_dir.path.mkdir(parents=True, exist_ok=True)
-    with request.sweep_dir.owned(), Interrupt() as interrupt:
+    with begun(request.sweep_dir), request.sweep_dir.owned(), Interrupt() as interrupt:
         return SweepRun(arguments, request, text, interrupt, began).to_its_end()
+
+
+@contextlib.contextmanager
+def begun(sweep_dir: SweepDir) -> Iterator[None]:
+    """Make a sweep's directory; bad input that is only found in it, such as a missing GPU, leaves
+    nothing of it behind."""
+    made = [path for path in (sweep_dir.path, *sweep_dir.path.parents) if not path.exists()]
+    sweep_dir.path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except ConfigError:
+        if made and not sweep_dir.begun():
+            shutil.rmtree(made[-1])
+        raise
 
 
 def preview(request: Request, text: Corpus) -> int:

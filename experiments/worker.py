@@ -12,7 +12,6 @@ import select
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -115,7 +114,6 @@ class Worker:
         except CorpusError as error:
             return {"event": "storage", "reason": str(error), "full": False}
         except OSError as error:
-            traceback.print_exc()
             full = error.errno in FULL
             reason = f"{error.filename or run_dir.path}: {error.strerror or error}"
             return {"event": "storage", "reason": reason, "full": full}

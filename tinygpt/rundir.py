@@ -5,7 +5,7 @@ Needs no torch, so that whoever only looks at a run need not load it.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from tinygpt import config
 from tinygpt.config import RunConfig
@@ -58,14 +58,19 @@ class RunDir:
         result = read_mapping(self.result)
         if missing := RESULT_KEYS - result.keys():
             raise RecordError(f"{self.result}: {min(missing)} is missing; restore it from a copy")
+        if result["state"] not in get_args(State):
+            raise RecordError(f"{self.result}: no state is {result['state']!r}; restore it")
         return result
 
     def evaluations(self) -> list[dict[str, Any]]:
         """The rows of kind "eval", in the order of their steps."""
-        rows = [row for row in read_rows(self.metrics) if row.get("kind") == "eval"]
-        if any("step" not in row or "val_loss" not in row for row in rows):
-            raise RecordError(f"{self.metrics}: an evaluation lacks its step or loss; restore it")
-        return rows
+        rows = read_rows(self.metrics)
+        evaluations = [row for row in rows if row.get("kind") == "eval"]
+        if not all(row.keys() >= {"kind", "step"} for row in rows) or not all(
+            "val_loss" in row for row in evaluations
+        ):
+            raise RecordError(f"{self.metrics}: a row lacks its kind, step or loss; restore it")
+        return evaluations
 
     def conclude(self, state: State, reason: str | None = None, **facts: int) -> None:
         """End the run: write `result.json`, a function of the record and these words."""
