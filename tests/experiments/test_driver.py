@@ -1,0 +1,363 @@
+"""The driver and its workers, real processes: what dies goes on, what fails is told."""
+
+import os
+import resource
+import shutil
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.account import Account
+from experiments.driver import Driver, describe
+from experiments.process import Child
+from experiments.spec import Sweep
+from experiments.store import opened
+from experiments.sweepdir import SweepDir
+from experiments.terminal import Terminal
+from tinygpt import checkpoint
+from tinygpt.corpus import load
+from tinygpt.files import is_locked
+from tinygpt.rundir import RunDir
+
+Rows = Callable[[Path], Sequence[dict[str, Any]]]
+StudyRows = Callable[[Path], list[tuple[Any, ...]]]
+FOUR = [
+    {
+        "train.learning_rate": 1e-2,
+        "model.d_model": 16,
+        "model.d_head": 8,
+        "model.dropout": 0.1,
+        "seed": 1,
+    }
+] * 4
+
+
+class Drive:
+    """A sweep that is driven in this process, with one worker process unless told otherwise."""
+
+    def __init__(self, path: Path, sweep: Sweep) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        self.dir, self.sweep = SweepDir(path), sweep
+        self.driver: Driver | None = None
+        if not self.dir.begun():
+            self.dir.write_sweep(sweep, {"versions": {}})
+
+    def run(self, should_stop: Callable[[], bool] = lambda: False, workers: int = 1) -> Driver:
+        with ExitStack() as stack:
+            children = [Child("experiments.worker") for _ in range(workers)]
+            for child in children:
+                stack.callback(child.dismiss)
+            while not children[0].poll(60):
+                assert children[0].alive, children[0].last_words()
+            trials = self.dir.history(self.sweep)
+            store = stack.enter_context(opened(self.dir.study, self.sweep, trials))
+            terminal = Terminal("tiny", self.sweep.trials, workers, progress=False)
+            account = Account(time.monotonic(), workers)
+            driver = Driver(self.dir, self.sweep, store, trials, children, terminal, account)
+            self.driver = driver
+            driver.run(should_stop)
+            driver.close()
+            return driver
+
+    def trial(self, number: int) -> RunDir:
+        return self.dir.trial(number)
+
+
+@pytest.fixture(scope="module")
+def long(make_sweep: Callable[..., Sweep], text_file: Path) -> Sweep:
+    """A sweep of trials that take long enough to be disturbed; all have the same parameters."""
+    run = {
+        "data.sha256": load(str(text_file)).sha256,
+        "train.max_iters": 240,
+        "train.eval_interval": 40,
+    }
+    return make_sweep(run, trials=1, enqueue=FOUR)
+
+
+@pytest.fixture(scope="module")
+def whole(long: Sweep, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A trial of the long sweep that nothing has disturbed."""
+    swept = Drive(tmp_path_factory.mktemp("whole") / "tiny", long)
+    swept.run()
+    return swept.trial(0)
+
+
+@pytest.fixture
+def drive(
+    tmp_path: Path, make_sweep: Callable[..., Sweep], text_file: Path
+) -> Callable[..., Drive]:
+    """Prepare the small sweep, with some keys changed."""
+
+    def prepare(run: dict[str, Any] | None = None, **changes: Any) -> Drive:
+        settled = {"data.sha256": load(str(text_file)).sha256, **(run or {})}
+        return Drive(tmp_path / "tiny", make_sweep(settled, **changes))
+
+    return prepare
+
+
+def worker_pids() -> list[int]:
+    """The living workers that this process has started."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                state, parent, _ = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+                words = (entry / "cmdline").read_text().split("\0")
+            except OSError:
+                continue
+            if parent == str(os.getpid()) and state != "Z" and "experiments.worker" in words:
+                found.append(int(entry.name))
+    return found
+
+
+class Kill:
+    """Kills the worker each time a condition comes true; asked as often as the driver looks."""
+
+    def __init__(self, *conditions: Callable[[], bool]) -> None:
+        self.conditions = list(conditions)
+        self.killed: set[int] = set()
+
+    def __call__(self) -> bool:
+        if self.conditions and self.conditions[0]():
+            # One that was killed already must not count for two.
+            for pid in set(worker_pids()) - self.killed:
+                os.kill(pid, signal.SIGKILL)
+                self.killed.add(pid)
+                del self.conditions[0]
+        return False
+
+
+def reached(drive: Drive, rows: Rows, number: int, step: int) -> Callable[[], bool]:
+    return lambda: any(row["step"] >= step for row in rows(drive.trial(number).metrics))
+
+
+SAME = ("config.json", "metrics.jsonl", "samples.jsonl", "result.json", "tokenizer.json")
+
+
+def same_bytes(one: RunDir, other: RunDir) -> bool:
+    return all((one.path / name).read_bytes() == (other.path / name).read_bytes() for name in SAME)
+
+
+def test_a_trial_whose_worker_is_killed_goes_on_from_its_last_checkpoint(
+    long: Sweep, whole: RunDir, rows: Rows, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    swept = Drive(tmp_path / "tiny", long)
+    driver = swept.run(Kill(reached(swept, rows, 0, 90), reached(swept, rows, 0, 170)))
+    assert (driver.halt, driver.left()) == (None, 0)
+    assert same_bytes(swept.trial(0), whole)
+    events = rows(swept.dir.events)
+    assert [row["event"] for row in events] == [
+        "trial_started",
+        "worker_died",
+        "trial_resumed",
+        "worker_died",
+        "trial_resumed",
+        "trial_finished",
+    ]
+    assert [(row["trial"], row["code"]) for row in events[1:4:2]] == [(0, -9), (0, -9)]
+    assert events[2]["step"] >= 80
+    assert events[4]["step"] >= 160
+    warnings = capsys.readouterr().err.splitlines()
+    assert [line.split(";")[0] for line in warnings] == [
+        "warning: trial 0: its worker died (signal 9)"
+    ] * 2
+
+
+def test_a_trial_whose_worker_dies_again_and_again_at_one_step_fails_and_the_sweep_goes_on(
+    drive: Callable[..., Drive], study_rows: StudyRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("experiments.driver.MAX_RETRIES", 1)
+    swept = drive({"train.eval_interval": 4000}, trials=2, enqueue=FOUR)
+    begun = [lambda: is_locked(swept.trial(0).lock)] * 2
+    driver = swept.run(Kill(*begun))
+    assert [trial.state for trial in driver.trials] == ["failed", "complete"]
+    reason = driver.trials[0].reason
+    assert reason is not None
+    assert reason.startswith("its worker died (signal 9) 2 times at step 0")
+    assert [row[2] for row in study_rows(swept.dir.path)] == ["FAIL", "COMPLETE"]
+
+
+def test_a_trial_whose_worker_crashes_fails_with_the_error_as_its_reason(
+    drive: Callable[..., Drive], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("experiments.driver.MAX_RETRIES", 0)
+    # No check before the training looks at this run's prompt, which the text cannot spell.
+    driver = drive({"sample.prompt": "\u00e9"}, trials=1).run()
+    reason = driver.trials[0].reason
+    assert reason is not None
+    assert reason.startswith("its worker died (exit code 1) 1 times at step 0: ")
+    assert "U+00E9" in reason
+
+
+def test_a_trial_that_diverges_fails_with_its_reason_and_the_sweep_goes_on(
+    drive: Callable[..., Drive], study_rows: StudyRows
+) -> None:
+    space = {"train.learning_rate": {"type": "float", "low": 1e-3, "high": 1e30, "log": True}}
+    enqueue = [{"train.learning_rate": rate} for rate in (1e-2, 1e30, 1e-2)]
+    swept = drive(space=space, enqueue=enqueue, trials=3)
+    driver = swept.run()
+    assert [trial.state for trial in driver.trials] == ["complete", "failed", "complete"]
+    reason = driver.trials[1].reason
+    assert reason is not None
+    assert reason.startswith("diverged: ")
+    assert [row[2] for row in study_rows(swept.dir.path)] == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert driver.left() == 0
+
+
+def test_trials_that_cannot_be_built_fail_without_a_worker(
+    drive: Callable[..., Drive], study_rows: StudyRows
+) -> None:
+    infeasible = {"model.d_model": 8, "model.d_head": 16}
+    swept = drive(enqueue=[infeasible] * 5, trials=5, max_concurrent=2)
+    driver = swept.run()
+    assert [trial.reason for trial in driver.trials] == [
+        "model.d_model: must be a multiple of d_head (16), got 8"
+    ] * 5
+    assert not list(swept.dir.trials.glob("*/metrics.jsonl"))
+    assert [row[2] for row in study_rows(swept.dir.path)] == ["FAIL"] * 5
+
+
+def test_a_stopped_driver_saves_its_trials_and_the_next_goes_on_to_the_same_bytes(
+    long: Sweep, whole: RunDir, rows: Rows, study_rows: StudyRows, tmp_path: Path
+) -> None:
+    swept = Drive(tmp_path / "tiny", replace(long, trials=2))
+    driver = swept.run(reached(swept, rows, 1, 50), workers=2)
+    assert (driver.halt, driver.left()) == (None, 2)
+    assert {trial.state for trial in driver.trials} == {"running"}
+    assert {row[2] for row in study_rows(swept.dir.path)} == {"RUNNING"}
+    saved = [max(checkpoint.steps(swept.trial(n).checkpoints)) for n in (0, 1)]
+    assert saved[1] >= 50
+    driver = swept.run(workers=2)
+    assert [trial.state for trial in driver.trials] == ["complete"] * 2
+    resumed = [row for row in rows(swept.dir.events) if row["event"] == "trial_resumed"]
+    assert {(row["trial"], row["step"]) for row in resumed} == set(enumerate(saved))
+    assert same_bytes(swept.trial(0), whole)
+    assert same_bytes(swept.trial(1), whole)
+
+
+class Once:
+    """Does something to the worker once a condition comes true."""
+
+    def __init__(self, condition: Callable[[], bool], deed: Callable[[int], object]) -> None:
+        self.condition, self.deed, self.done = condition, deed, False
+
+    def __call__(self) -> bool:
+        if not self.done and self.condition():
+            self.done = True
+            for pid in worker_pids():
+                self.deed(pid)
+        return False
+
+
+def test_a_worker_that_is_told_to_leave_saves_and_is_replaced_once(
+    long: Sweep, whole: RunDir, rows: Rows, tmp_path: Path
+) -> None:
+    swept = Drive(tmp_path / "tiny", long)
+    terminate = Once(reached(swept, rows, 0, 90), lambda pid: os.kill(pid, signal.SIGTERM))
+    driver = swept.run(terminate)
+    assert (driver.halt, driver.left()) == (None, 0)
+    assert same_bytes(swept.trial(0), whole)
+    resumed = [row for row in rows(swept.dir.events) if row["event"] == "trial_resumed"]
+    assert [row["step"] >= 90 for row in resumed] == [True]
+
+
+def test_a_full_disk_stops_the_sweep_and_costs_nothing_once_there_is_room(
+    long: Sweep, whole: RunDir, rows: Rows, tmp_path: Path
+) -> None:
+    swept = Drive(tmp_path / "tiny", long)
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # From now on none of its files may grow beyond this, and a checkpoint is larger.
+    full = Once(
+        reached(swept, rows, 0, 90),
+        lambda pid: resource.prlimit(pid, resource.RLIMIT_FSIZE, (3000, hard)),
+    )
+    driver = swept.run(full)
+    assert driver.halt is not None
+    assert driver.halt.code == 75
+    assert driver.halt.reason.startswith(str(swept.trial(0).path))
+    assert driver.halt.reason.endswith(": no room left; make some and run the same command again")
+    assert (driver.left(), swept.trial(0).read_result()) == (1, None)
+    assert swept.run().left() == 0
+    assert same_bytes(swept.trial(0), whole)
+
+
+def test_a_trial_that_cannot_be_built_fails_again_if_its_result_was_lost(
+    drive: Callable[..., Drive],
+) -> None:
+    swept = drive(enqueue=[{"model.d_model": 8, "model.d_head": 16}], trials=1)
+    swept.run()
+    result = swept.trial(0).result.read_bytes()
+    swept.trial(0).result.unlink()
+    assert swept.run().left() == 0
+    assert swept.trial(0).result.read_bytes() == result
+
+
+@pytest.fixture(scope="module")
+def stopped(long: Sweep, rows: Rows, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The long sweep, left within its first trial, after an evaluation."""
+    swept = Drive(tmp_path_factory.mktemp("stopped") / "tiny", long)
+    swept.run(reached(swept, rows, 0, 90))
+    assert swept.trial(0).read_result() is None
+    return swept.dir.path
+
+
+@pytest.fixture
+def worn(stopped: Path, long: Sweep, tmp_path: Path) -> Drive:
+    """A copy of it for one test."""
+    shutil.copytree(stopped, tmp_path / "tiny")
+    return Drive(tmp_path / "tiny", long)
+
+
+def test_a_loss_that_comes_out_differently_stops_the_sweep(worn: Drive) -> None:
+    step = max(worn.dir.history(worn.sweep)[0].reports)
+    # Without the checkpoints behind it, the last evaluation is made again.
+    for path in worn.trial(0).checkpoints.iterdir():
+        if int(path.name.removeprefix("step-")) > step:
+            shutil.rmtree(path)
+    record = worn.trial(0).metrics.read_bytes()
+    head, _, row = record.rpartition(b'{"kind": "eval"')
+    worn.trial(0).metrics.write_bytes(head + b'{"kind": "eval"' + altered(row))
+    driver = worn.run()
+    assert driver.halt is not None
+    assert driver.halt.code == 3
+    assert f"metrics.jsonl: step {step}, computed again, has the loss" in driver.halt.reason
+    assert worn.trial(0).read_result() is None
+
+
+def altered(row: bytes) -> bytes:
+    """The end of an eval row, its loss another one."""
+    before, name, loss = row.partition(b'"val_loss": ')
+    return before + name + b"9" + loss
+
+
+def test_a_record_that_cannot_be_used_stops_the_sweep_and_stays(worn: Drive) -> None:
+    for path in worn.trial(0).checkpoints.glob("step-*/state.pt"):
+        path.write_bytes(b"damaged")
+    before = worn.trial(0).metrics.read_bytes()
+    driver = worn.run()
+    assert driver.halt is not None
+    assert driver.halt.code == 3
+    assert "no older checkpoint is left" in driver.halt.reason
+    assert worn.trial(0).metrics.read_bytes() == before
+    assert worn.trial(0).read_result() is None
+    assert driver.left() == 1
+
+
+def test_a_damaged_checkpoint_costs_a_little_time_and_nothing_else(
+    worn: Drive, whole: RunDir
+) -> None:
+    newest = max(worn.trial(0).checkpoints.iterdir())
+    (newest / "state.pt").write_bytes(b"damaged")
+    assert worn.run().trials[0].state == "complete"
+    assert same_bytes(worn.trial(0), whole)
+
+
+@pytest.mark.parametrize(("code", "words"), [(-9, "signal 9"), (3, "exit code 3")])
+def test_an_exit_code_is_put_in_words(code: int, words: str) -> None:
+    assert describe(code) == words

@@ -1,0 +1,187 @@
+"""Killed anywhere and begun again, or run by more workers, a sweep leaves the same bytes."""
+
+import os
+import random
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Rows = Callable[[Path], Sequence[dict[str, Any]]]
+Write = Callable[..., Path]
+
+LEAVING_SECONDS = 10
+"""How long what a dead driver left behind may take to save and leave."""
+
+
+def metrics_bytes(path: Path) -> int:
+    """How far the trials of a sweep have come."""
+    return sum(file.stat().st_size for file in path.glob("trials/*/metrics.jsonl"))
+
+
+def trains(trial: Path, rows: Rows) -> bool:
+    """Whether a trial has made a step."""
+    return any(row["kind"] == "train" for row in rows(trial / "metrics.jsonl"))
+
+
+def test_two_workers_leave_the_same_bytes_as_one(
+    golden: Any, command: Any, write_sweep: Write, facts: Any, tmp_path: Path
+) -> None:
+    file = write_sweep(tmp_path)
+    outcome = command("experiments.sweep", file, "--workers", 2, cwd=tmp_path)
+    assert (outcome.code, outcome.err) == (5, "")
+    assert facts(tmp_path / "runs" / "tiny") == facts(golden.path)
+
+
+def test_a_sweep_that_is_killed_at_any_moment_and_repeated_leaves_the_same_bytes(
+    golden: Any,
+    start: Any,
+    command: Any,
+    write_sweep: Write,
+    facts: Any,
+    until: Any,
+    is_level: Callable[[Path], None],
+    rows: Rows,
+    tmp_path: Path,
+) -> None:
+    seed = random.SystemRandom().randrange(10**6)
+    print(f"seed {seed}")
+    draw = random.Random(seed)
+    path, whole = tmp_path / "runs" / "tiny", metrics_bytes(golden.path)
+    file = write_sweep(tmp_path, wandb={"mode": "offline"})
+    moments = sorted(draw.uniform(0, 0.95) * whole for _ in range(3))
+    for moment in moments:
+        process = start("experiments.sweep", file, "--workers", 2, cwd=tmp_path)
+        until(lambda moment=moment: metrics_bytes(path) >= moment)
+        os.killpg(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    events = [row["event"] for row in rows(path / "events.jsonl")]
+    assert events.count("finished") == 0
+    # Once more when all trials are done and the report and W&B's files are being written.
+    process = start("experiments.sweep", file, "--workers", 2, cwd=tmp_path)
+    until(lambda: rows(path / "events.jsonl")[-1]["event"] == "finished")
+    os.killpg(process.pid, signal.SIGKILL)
+    outcome = command("experiments.sweep", file, "--workers", 2, cwd=tmp_path)
+    assert (outcome.code, outcome.err) == (5, "")
+    assert facts(path) == facts(golden.path)
+    assert {entry.name for entry in path.iterdir()} - {"study.db.damaged-0"} == {
+        entry.name for entry in golden.path.iterdir()
+    }
+    is_level(path)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_stops_a_sweep_with_its_state_saved(
+    start: Any,
+    ended: Any,
+    write_sweep: Write,
+    until: Any,
+    group_of: Any,
+    rows: Rows,
+    tmp_path: Path,
+    number: int,
+    code: int,
+) -> None:
+    run = {"train.max_iters": 10**6, "train.eval_interval": 10**6}
+    file = write_sweep(tmp_path, run, trials=2, enqueue=[], wandb={"mode": "offline"})
+    path = tmp_path / "runs" / "tiny"
+    process = start("experiments.sweep", file, "--workers", 2, cwd=tmp_path)
+    until(lambda: all(trains(path / "trials" / name, rows) for name in ("0000", "0001")))
+    # Ctrl-C reaches the whole group, `kill` the command alone.
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    outcome = ended(process, LEAVING_SECONDS)
+    assert outcome.code == code
+    assert outcome.err == ""
+    assert outcome.out.splitlines()[-1] == (
+        "stopped: 0 of 2 trials are done, the state is saved; the same command goes on"
+    )
+    assert group_of(process.pid) == []
+    for trial in (path / "trials").iterdir():
+        newest = max((trial / "checkpoints").iterdir())
+        assert int(newest.name.removeprefix("step-")) > 0
+
+
+def test_two_signals_stop_a_sweep_at_once(
+    start: Any, ended: Any, write_sweep: Write, until: Any, group_of: Any, tmp_path: Path
+) -> None:
+    run = {"train.max_iters": 10**6, "train.eval_interval": 10**6}
+    file = write_sweep(tmp_path, run, trials=1, enqueue=[])
+    process = start("experiments.sweep", file, cwd=tmp_path)
+    until(lambda: list(tmp_path.glob("runs/tiny/trials/*/metrics.jsonl")))
+    (worker,) = group_of(process.pid, "experiments.worker")
+    os.kill(worker.pid, signal.SIGSTOP)
+    process.send_signal(signal.SIGTERM)
+    until(lambda: not signal_pending(process.pid))
+    process.send_signal(signal.SIGTERM)
+    outcome = ended(process, LEAVING_SECONDS)
+    assert outcome.code == 143
+    os.kill(worker.pid, signal.SIGKILL)
+
+
+def signal_pending(pid: int) -> bool:
+    """Whether a process has a signal that it has not taken yet."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    masks = [line.split()[1] for line in status.splitlines() if line.startswith(("SigP", "ShdP"))]
+    return any(int(mask, 16) for mask in masks)
+
+
+def test_what_a_killed_driver_leaves_behind_saves_and_goes_and_the_next_waits_for_it(
+    golden: Any,
+    start: Any,
+    command: Any,
+    write_sweep: Write,
+    facts: Any,
+    until: Any,
+    group_of: Any,
+    tmp_path: Path,
+) -> None:
+    path, whole = tmp_path / "runs" / "tiny", metrics_bytes(golden.path)
+    file = write_sweep(tmp_path, wandb={"mode": "offline"})
+    first = start("experiments.sweep", file, "--workers", 2, cwd=tmp_path)
+    until(lambda: metrics_bytes(path) >= whole / 4)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    # The workers of the first are still at their trials when the second begins.
+    second = start("experiments.sweep", file, "--workers", 2, cwd=tmp_path)
+    until(lambda: metrics_bytes(path) >= whole / 2 and group_of(second.pid, "experiments.mirror"))
+    assert len(group_of(second.pid, "experiments.worker")) == 2
+    os.kill(second.pid, signal.SIGKILL)
+    second.wait()
+    until(lambda: not group_of(first.pid) + group_of(second.pid), LEAVING_SECONDS)
+    outcome = command("experiments.sweep", file, "--workers", 2, cwd=tmp_path)
+    assert (outcome.code, outcome.err) == (5, "")
+    assert facts(path) == facts(golden.path)
+
+
+def test_a_second_command_on_a_sweep_is_refused_and_disturbs_nothing(
+    start: Any,
+    command: Any,
+    ended: Any,
+    write_sweep: Write,
+    until: Any,
+    group_of: Any,
+    tmp_path: Path,
+) -> None:
+    file = write_sweep(tmp_path, {"train.max_iters": 10**6}, trials=1, enqueue=[])
+    process = start("experiments.sweep", file, cwd=tmp_path)
+    until(lambda: list(tmp_path.glob("runs/tiny/trials/*/metrics.jsonl")))
+    outcome = command("experiments.sweep", file, cwd=tmp_path)
+    assert outcome.code == 4
+    assert outcome.errors == [
+        f"error: runs/tiny: another sweep command drives it (process {process.pid}); wait for it "
+        "or stop it"
+    ]
+    assert process.poll() is None
+    assert (tmp_path / "runs" / "tiny" / "sweep.lock").read_text() == f"{process.pid}\n"
+    status = command("experiments.status", file, cwd=tmp_path)
+    assert status.code == 0
+    assert "a sweep command is driving it" in status.out
+    assert "running, at step" in status.out
+    process.send_signal(signal.SIGTERM)
+    assert ended(process, LEAVING_SECONDS).code == 143
+    assert group_of(process.pid) == []

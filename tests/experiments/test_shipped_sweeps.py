@@ -1,0 +1,56 @@
+"""Every sweep that is shipped can be run as it is."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments import spec, sweep
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = sorted((ROOT / "sweeps").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_a_shipped_sweep_loads_and_has_a_complete_baseline(file: Path) -> None:
+    read, _ = spec.read(file, [])
+    assert read.name == file.stem
+    assert read.enqueue
+    assert set(read.enqueue[0]) == set(read.space)
+    assert read.trials >= 12
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_a_shipped_sweep_can_be_previewed_on_any_text(
+    file: Path, text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = [f"data.corpus={text_file}", "model.block_size=16", "sample.prompt=the"]
+    options = [part for setting in settings for part in ("--set", setting)]
+    code = sweep.main([str(file), *options, "--dry-run", "--out", str(tmp_path / "runs")])
+    captured = capsys.readouterr()
+    assert (code, captured.err) == (0, "")
+    assert len([line for line in captured.out.splitlines() if "  trial " in line]) == 4
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_small_sweep_runs_in_little_on_the_text_that_it_names(
+    command: Callable[..., Any], tmp_path: Path
+) -> None:
+    little = {
+        "train.max_iters": 4,
+        "train.warmup_iters": 2,
+        "train.eval_interval": 2,
+        "train.eval_iters": 1,
+        "train.batch_size": 2,
+        "model.block_size": 8,
+        "data.val_fraction": 0.001,
+        "sample.max_new_tokens": 5,
+        "wandb.mode": "disabled",
+    }
+    options = [part for k, v in little.items() for part in ("--set", f"{k}={v}")]
+    file = ROOT / "sweeps" / "small.yaml"
+    outcome = command("experiments.sweep", file, *options, "--trials", 2, cwd=tmp_path)
+    assert (outcome.code, outcome.err) == (0, "")
+    report = tmp_path / "runs" / "small" / "report" / "report.html"
+    assert report.exists()

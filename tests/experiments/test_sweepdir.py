@@ -1,0 +1,226 @@
+"""The trials as the directories tell them, and what is refused there."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.search import Trial
+from experiments.spec import Sweep
+from experiments.sweepdir import SweepDir, find, reports
+from tinygpt.config import with_values
+from tinygpt.files import BusyError, RecordError
+from tinygpt.schema import ConfigError
+
+Make = Callable[..., Sweep]
+
+PARAMS: dict[str, Any] = {
+    "train.learning_rate": 0.01,
+    "model.d_model": 16,
+    "model.d_head": 8,
+    "model.dropout": 0.1,
+    "seed": 1,
+}
+
+RESULT: dict[str, Any] = {
+    "state": "failed",
+    "value": None,
+    "metrics": {},
+    "best_step": None,
+    "reason": None,
+}
+
+
+@pytest.fixture
+def sweep(make_sweep: Make) -> Sweep:
+    return make_sweep()
+
+
+@pytest.fixture
+def sweep_dir(tmp_path: Path) -> SweepDir:
+    return SweepDir(tmp_path / "tiny")
+
+
+@pytest.fixture
+def begun(sweep_dir: SweepDir, sweep: Sweep) -> SweepDir:
+    """A sweep of which nothing but `sweep.json` is written."""
+    sweep_dir.path.mkdir()
+    sweep_dir.write_sweep(sweep, {"versions": {"torch": "2"}})
+    return sweep_dir
+
+
+def write_trial(sweep_dir: SweepDir, number: int, **params: Any) -> Path:
+    run_dir = sweep_dir.trial(number)
+    run_dir.write_config(with_values({}, PARAMS | params))
+    return run_dir.path
+
+
+def dump(path: Path, *values: dict[str, Any]) -> None:
+    path.write_text("".join(json.dumps(value) + "\n" for value in values))
+
+
+def test_a_sweep_reads_back_what_was_written_and_the_facts_beside_it(
+    begun: SweepDir, sweep: Sweep
+) -> None:
+    assert begun.begun()
+    assert begun.read_sweep() == (sweep, {"schema": 1, "versions": {"torch": "2"}})
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("{", "not readable as JSON"),
+        ({"schema": 2}, "of schema 2, not 1; update"),
+        ({"schema": None}, "of schema None, not 1; update"),
+        ({"trials": 0}, "trials: must be >= 1, got 0; restore it from a copy"),
+        ({"space": {}}, "space: must name at least one parameter to search"),
+    ],
+)
+def test_a_sweep_json_that_cannot_be_used_says_why(
+    begun: SweepDir, change: dict[str, Any] | str, reason: str
+) -> None:
+    if isinstance(change, str):
+        begun.sweep.write_text(change)
+    else:
+        begun.sweep.write_text(json.dumps(json.loads(begun.sweep.read_text()) | change))
+    with pytest.raises(RecordError, match=reason) as caught:
+        begun.read_sweep()
+    assert str(begun.path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_where_no_sweep_was_begun_the_way_to_begin_one_is_told(sweep_dir: SweepDir) -> None:
+    with pytest.raises(ConfigError, match=r"tiny: no sweep was begun here; `python -m exp"):
+        sweep_dir.read_sweep()
+
+
+def test_the_trials_planned_are_those_that_the_last_command_wanted(
+    begun: SweepDir, sweep: Sweep
+) -> None:
+    assert begun.planned(sweep) == 9
+    begun.log("started", trials=4)
+    begun.log("finished")
+    assert begun.planned(sweep) == 4
+    begun.log("resumed", trials=20)
+    assert begun.planned(sweep) == 20
+
+
+def test_the_history_is_what_the_trial_directories_hold(begun: SweepDir, sweep: Sweep) -> None:
+    path = write_trial(begun, 0)
+    dump(
+        path / "metrics.jsonl",
+        {"kind": "eval", "step": 0, "val_loss": 3.0},
+        {"kind": "train", "step": 5, "train_loss": 2.0},
+        {"kind": "eval", "step": 5, "val_loss": 2.5},
+        {"kind": "eval", "step": 10, "val_loss": 2.25, "val_loss_subset": 2.0},
+    )
+    dump(path / "result.json", {**RESULT, "state": "complete", "value": 2.25})
+    path = write_trial(begun, 1, seed=2)
+    dump(path / "result.json", {**RESULT, "reason": "it would not"})
+    write_trial(begun, 2, seed=3)
+    assert begun.history(sweep) == [
+        Trial(0, PARAMS, "complete", 2.25, {5: 2.5, 10: 2.0}),
+        Trial(1, PARAMS | {"seed": 2}, "failed", None, {}, "it would not"),
+        Trial(2, PARAMS | {"seed": 3}),
+    ]
+
+
+def test_a_torn_last_row_of_a_record_does_not_count(begun: SweepDir, sweep: Sweep) -> None:
+    path = write_trial(begun, 0)
+    dump(path / "metrics.jsonl", {"kind": "eval", "step": 5, "val_loss": 2.5})
+    with open(path / "metrics.jsonl", "a") as file:
+        file.write('{"kind": "eval", "step": 10, "val_l')
+    assert begun.history(sweep)[0].reports == {5: 2.5}
+
+
+def test_nothing_has_begun_where_there_are_no_trials(begun: SweepDir, sweep: Sweep) -> None:
+    assert begun.history(sweep) == []
+
+
+def test_a_directory_without_a_config_is_no_trial(begun: SweepDir, sweep: Sweep) -> None:
+    write_trial(begun, 0)
+    begun.trial(1).path.mkdir()
+    assert len(begun.history(sweep)) == 1
+
+
+def test_a_copy_of_a_trial_beside_it_is_no_trial(begun: SweepDir, sweep: Sweep) -> None:
+    path = write_trial(begun, 0)
+    path.rename(begun.trials / "0000-copy")
+    write_trial(begun, 0)
+    assert [trial.number for trial in begun.history(sweep)] == [0]
+
+
+@pytest.mark.parametrize("present", [[1], [0, 2], [0, 1, 3, 4]])
+def test_a_missing_trial_is_named(begun: SweepDir, sweep: Sweep, present: list[int]) -> None:
+    for number in present:
+        write_trial(begun, number)
+    missing = min(set(range(9)) - set(present))
+    with pytest.raises(RecordError) as caught:
+        begun.history(sweep)
+    assert str(caught.value) == f"{begun.trial(missing).path}: missing; restore it from a copy"
+
+
+def test_a_config_without_a_searched_key_is_named(begun: SweepDir, sweep: Sweep) -> None:
+    begun.trial(0).write_config({"seed": 1, "model": {"d_model": 16, "d_head": 8, "dropout": 0.1}})
+    with pytest.raises(RecordError, match=r"config.json: train.learning_rate is missing; restore"):
+        begun.history(sweep)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metrics.jsonl", '{"kind": "eval", "step": 5}\n'),
+        ("metrics.jsonl", "[1]\n"),
+        ("result.json", "{}"),
+        ("result.json", json.dumps({**RESULT, "state": "splendid"})),
+        ("config.json", "[]"),
+    ],
+)
+def test_a_record_of_another_shape_is_an_unusable_record(
+    begun: SweepDir, sweep: Sweep, name: str, content: str
+) -> None:
+    path = write_trial(begun, 0)
+    (path / name).write_text(content)
+    with pytest.raises(RecordError):
+        begun.history(sweep)
+
+
+def test_the_search_sees_the_losses_on_shared_windows_and_not_the_first() -> None:
+    rows: list[dict[str, Any]] = [
+        {"step": 0, "val_loss": 3.0},
+        {"step": 5, "val_loss": 2.0},
+        {"step": 9, "val_loss": 1.5, "val_loss_subset": 1.25},
+    ]
+    assert reports(rows) == {5: 2.0, 9: 1.25}
+
+
+def test_events_are_rows_with_their_time(begun: SweepDir) -> None:
+    begun.log("started", workers=2)
+    begun.log("finished")
+    rows = [json.loads(line) for line in begun.events.read_text().splitlines()]
+    assert [{k: v for k, v in row.items() if k != "time"} for row in rows] == [
+        {"event": "started", "workers": 2},
+        {"event": "finished"},
+    ]
+    assert all(row["time"].endswith("+00:00") for row in rows)
+
+
+def test_a_sweep_has_one_owner_and_a_second_is_told_which(begun: SweepDir) -> None:
+    assert not begun.is_owned()
+    with begun.owned():
+        assert begun.is_owned()
+        told = rf"tiny: another sweep command drives it \(process {os.getpid()}\)"
+        with pytest.raises(BusyError, match=told):
+            begun.owned().__enter__()
+    assert not begun.is_owned()
+
+
+def test_a_sweep_is_found_by_its_file_and_by_its_directory(
+    begun: SweepDir, tmp_path: Path, write_sweep: Callable[..., Path]
+) -> None:
+    file = write_sweep(tmp_path, name="other")
+    assert find(file, tmp_path / "out").path == tmp_path / "out" / "other"
+    assert find(begun.path, tmp_path / "out").path == begun.path
