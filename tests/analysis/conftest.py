@@ -57,9 +57,7 @@ def write(tmp_path: Path) -> Write:
         dump(directory / "sweep.json", sweep_json(trials=planned, **meta))
         for trial in trials:
             write_trial(directory, trial)
-        rows: list[dict[str, Any]] = [
-            {"time": "2026-11-23T12:00:00.123+00:00", "event": "started"}
-        ]
+        rows: list[dict[str, Any]] = [{"time": "2026-11-23T12:00:00.123+00:00", "event": "started"}]
         rows += [
             {"time": "2026-11-23T12:00:01+00:00", "event": "trial_started", "trial": trial.number}
             for trial in trials

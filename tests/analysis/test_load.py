@@ -13,9 +13,7 @@ Write = Callable[..., Path]
 Trial = Callable[..., Any]
 
 
-def test_parameters_are_read_from_the_config_at_the_dotted_keys(
-    write: Write, trial: Trial
-) -> None:
+def test_parameters_are_read_from_the_config_at_the_dotted_keys(write: Write, trial: Trial) -> None:
     sweep = Sweep.load(write(trial(0, parameters={"train.learning_rate": 0.005})))
     row = sweep.trial(0)
     assert (row["p.train.learning_rate"], row["p.model.n_layers"]) == (0.005, 2)

@@ -97,9 +97,7 @@ def test_names_and_texts_cannot_become_markup(write: Write, trial: Trial) -> Non
     assert not [line for line in lines if "<" in line and not line.startswith("    ")]
 
 
-def test_page_loads_nothing_and_carries_numbers_that_json_knows(
-    write: Write, trial: Trial
-) -> None:
+def test_page_loads_nothing_and_carries_numbers_that_json_knows(write: Write, trial: Trial) -> None:
     directory = write(trial(0), trial(1, value=math.nan), trial(2, "pruned", value=math.inf))
     page = Page(report.render(Sweep.load(directory))["report.html"].decode())
     assert all(source.startswith("data:") for source in page.sources)
@@ -129,12 +127,8 @@ def test_every_sweep_has_a_report(write: Write, trial: Trial, rows: list[dict[st
     )
 
 
-def test_leaderboard_lists_the_ranked_first_and_then_all_others(
-    write: Write, trial: Trial
-) -> None:
-    directory = write(
-        trial(0, "pruned", value=1.0), trial(1, value=3.0), trial(2, value=1.0 / 3.0)
-    )
+def test_leaderboard_lists_the_ranked_first_and_then_all_others(write: Write, trial: Trial) -> None:
+    directory = write(trial(0, "pruned", value=1.0), trial(1, value=3.0), trial(2, value=1.0 / 3.0))
     text = report.render(Sweep.load(directory))["leaderboard.csv"].decode()
     rows = list(csv.DictReader(text.splitlines()))
     assert [(row["rank"], row["trial"]) for row in rows] == [("1", "2"), ("2", "1"), ("", "0")]

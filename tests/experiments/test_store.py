@@ -166,10 +166,15 @@ def test_a_loss_reported_twice_is_stored_once(study: Path, sweep: Sweep, study_r
 RUNNING_FIRST = Trial(0, PARAMS)
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["told", "level"])
 def test_the_reason_of_a_failure_and_the_name_of_the_metric_are_in_the_study(
-    study: Path, sweep: Sweep
+    study: Path, sweep: Sweep, told: bool
 ) -> None:
-    write(study, sweep, TRIALS)
+    failed = replace(FAILED, number=0)
+    with opened(study, sweep, [] if told else [failed]) as store:
+        if told:
+            store.add(Trial(0, failed.params))
+            store.tell(failed)
     with sqlite3.connect(study) as connection:
         reasons = connection.execute("select key, value_json from trial_user_attributes").fetchall()
         names = connection.execute("select value_json from study_system_attributes").fetchall()
