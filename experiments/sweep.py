@@ -102,7 +102,10 @@ def begun(sweep_dir: SweepDir) -> Iterator[None]:
         yield
     except ConfigError:
         if made and not sweep_dir.begun():
-            shutil.rmtree(made[-1])
+            shutil.rmtree(sweep_dir.path)
+            for parent in made[1:]:
+                with contextlib.suppress(OSError):  # another sweep has begun there meanwhile
+                    parent.rmdir()
         raise
 
 

@@ -12,6 +12,7 @@ import select
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,9 @@ class Worker:
             full = error.errno in FULL
             reason = f"{error.filename or run_dir.path}: {error.strerror or error}"
             return {"event": "storage", "reason": reason, "full": full}
+        except Exception:  # whatever it is ends this process; worker.log shall say what it was
+            traceback.print_exc()
+            raise SystemExit(1) from None
 
     def _run_when_free(self, run_dir: RunDir) -> Message:
         """Run once the worker of a driver that was killed has let go of the trial."""
