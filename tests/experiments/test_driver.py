@@ -241,6 +241,23 @@ def test_a_stopped_driver_saves_its_trials_and_the_next_goes_on_to_the_same_byte
     assert same_bytes(swept.trial(1), whole)
 
 
+def test_a_verdict_that_is_given_again_sees_no_loss_behind_its_step(
+    golden: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny"
+    shutil.copytree(golden.path, path, ignore=shutil.ignore_patterns("wandb", "000[5-8]"))
+    sweep, _ = SweepDir(path).read_sweep()
+    swept = Drive(path, replace(sweep, trials=5))
+    trial = swept.trial(4)
+    assert trial.read_result() == {**(trial.read_result() or {}), "reason": "pruned at step 10"}
+    # Killed just before its result was written, and the checkpoint of its last step is lost.
+    trial.result.unlink()
+    shutil.rmtree(trial.checkpoints / "step-00000010")
+    assert 10 in swept.dir.history(sweep)[4].reports
+    assert swept.run().left() == 0
+    assert same_bytes(trial, RunDir(golden.path / "trials" / "0004"))
+
+
 class Once:
     """Does something to the worker once a condition comes true."""
 

@@ -89,18 +89,21 @@ def new_run(
     return begin
 
 
-def test_a_worker_says_what_the_machine_offers(new_run: NewRun) -> None:
+def test_a_worker_whose_driver_is_gone_saves_in_the_middle_of_a_trial_and_leaves(
+    new_run: NewRun,
+) -> None:
+    run_dir = new_run(train__max_iters=10**6, train__eval_interval=10**6)
     with talking() as talk:
         message = talk.hear("ready")
         assert sorted(message["offer"]) == ["gpu", "gpu_bf16"]
         assert {"cpu_capability", "torch"} <= set(message["versions"])
-        talk.child.send(run=str(new_run(train__max_iters=3000).path))
-        talk.hear("started")
+        talk.child.send(run=str(run_dir.path))
+        assert talk.hear("evaluated")["step"] == 0
+        talk.child.send(verdict="go on")
+        step = talk.hear("trained")["step"]
         talk.child.dismiss()
         assert talk.child.join() == 0
-    saved = checkpoint.steps(new_run(train__max_iters=3000).checkpoints)
-    assert saved
-    assert max(saved) < 3000
+    assert step <= max(checkpoint.steps(run_dir.checkpoints)) < 10**6
 
 
 def test_a_trial_is_trained_to_its_end_with_a_question_at_each_evaluation(
