@@ -51,8 +51,8 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m experiments.sweep",
         description="Run a sweep to its report. Interrupted, the same command goes on.",
         epilog="exit codes: 0 done; 2 bad input; 3 the record is unusable; 4 another process owns "
-        "the sweep; 5 done, but some trials failed; 75 temporary (disk full, --timeout), run it again; "
-        "130, 143 stopped by a signal",
+        "the sweep; 5 done, but some trials failed; 75 temporary (disk full, --timeout), run it "
+        "again; 130, 143 stopped by a signal",
     )
     add = parser.add_argument
     add("sweep", type=Path, metavar="SWEEP", help="a YAML file, or the directory of a begun sweep")
