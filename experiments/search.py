@@ -76,7 +76,7 @@ def should_prune(sweep: Sweep, trial: Trial, trials: Sequence[Trial]) -> bool:
     """Whether a running trial stops at its last report, given the trials before it."""
     study = _study(sweep, trial.number, trials)
     study.add_trial(frozen(sweep, trial))
-    return study.pruner.prune(study, study.trials[trial.number])
+    return bool(study.pruner.prune(study, study.trials[trial.number]))
 
 
 def run_of(sweep: Sweep, trial: Trial) -> dict[str, Any]:
