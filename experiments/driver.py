@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from experiments import search
+from experiments import process, search
 from experiments.account import Account
 from experiments.process import Child, Message
 from experiments.search import Trial
@@ -179,8 +179,8 @@ class Driver:
             case "started":
                 self._started(self._trial_of(worker), message["step"], message["warning"])
             case "trained":
-                step, loss = message["step"], message["train_loss"]
-                self.terminal.trained(self._trial_of(worker).number, step, loss)
+                step, loss, mfu = message["step"], message["train_loss"], message["mfu"]
+                self.terminal.trained(self._trial_of(worker).number, step, loss, mfu)
             case "evaluated":
                 self._judge(worker, message["step"], message["val_loss"])
             case "ended":
@@ -263,7 +263,8 @@ class Driver:
         if number is not None:
             self._retry(number, f"its worker died ({describe(code)})")
             self.account.ends(worker.number, time.monotonic(), {})
-        worker.child, worker.ready = Child("experiments.worker"), False
+        worker.child = process.worker(worker.number, self.sweep.devices)
+        worker.ready = False
         self._selector.register(worker.child, selectors.EVENT_READ, worker)
 
     def _retry(self, number: int, reason: str) -> None:

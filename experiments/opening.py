@@ -16,10 +16,10 @@ from experiments.search import Trial
 from experiments.spec import Sweep
 from experiments.sweepdir import SweepDir
 from tinygpt import config, corpus
-from tinygpt.corpus import Corpus, CorpusError
+from tinygpt.corpus import Corpus
 from tinygpt.files import RecordError
 from tinygpt.schema import ConfigError, Problem
-from tinygpt.tokenizer import CharTokenizer
+from tinygpt.source import CorpusError
 
 CHECKED_TRIALS = 50
 
@@ -126,7 +126,10 @@ def begin(request: Request, text: Corpus, hello: Message | None) -> tuple[Sweep,
         ]
         warnings = [f"{'; '.join(changed)}: last bits may differ"] if changed else []
         asked = request.sweep
-        return dataclasses.replace(begun, trials=asked.trials, wandb=asked.wandb), warnings
+        sweep = dataclasses.replace(
+            begun, trials=asked.trials, devices=asked.devices, wandb=asked.wandb
+        )
+        return sweep, warnings
     assert hello is not None, "a new sweep has trials left"
     sweep = settled(request, text, hello)
     sweep_dir.write_sweep(sweep, {"corpus": facts_of(text), "versions": now})
@@ -136,6 +139,9 @@ def begin(request: Request, text: Corpus, hello: Message | None) -> tuple[Sweep,
 def settled(request: Request, text: Corpus, hello: Message) -> Sweep:
     """The sweep without `auto`: its corpus pinned by digest, its device and precision chosen."""
     run = request.sweep.run
+    if request.sweep.devices and not hello["offer"]["gpu"]:
+        problem = "torch finds no such GPU here; leave devices out, or install torch's CUDA build"
+        raise request.located([Problem(("devices",), problem)])
     data = dataclasses.replace(run.data, corpus=text.name, sha256=text.sha256)
     try:
         run = config.settled(dataclasses.replace(run, data=data), **hello["offer"])
@@ -167,6 +173,6 @@ def facts_of(text: Corpus) -> dict[str, str | int]:
     return {
         "name": text.name,
         "sha256": text.sha256,
-        "characters": len(text.text),
-        "vocabulary": len(CharTokenizer.of(text.text)),
+        "characters": len(text),
+        "vocabulary": len(text.tokenizer),
     }

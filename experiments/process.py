@@ -7,6 +7,7 @@ import select
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Message = dict[str, Any]
@@ -21,11 +22,20 @@ class Child:
     It leaves when its standard input is closed, so it never outlives its parent for long.
     """
 
-    def __init__(self, module: str, *arguments: str) -> None:
+    def __init__(
+        self, module: str, *arguments: str, gpu: int | None = None, threads: int | None = 1
+    ) -> None:
+        """`gpu` is the only one that the child sees, by its index among those this process sees;
+        None: it sees the same ones. `threads` is how many it has until it sets its own; None:
+        as many as its libraries choose."""
         # A wandb-core of a parent must not be shared, and the host's thread count must not decide:
         # a worker sets its own from the config.
         environment = {k: v for k, v in os.environ.items() if k != "WANDB_SERVICE"}
-        environment |= {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        environment |= {"PYTHONUNBUFFERED": "1"}
+        if threads is not None:
+            environment["OMP_NUM_THREADS"] = str(threads)
+        if gpu is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = visible(gpu, os.environ)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed in close)
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
@@ -92,3 +102,23 @@ class Child:
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
+
+
+def worker(number: int, gpus: Sequence[int]) -> Child:
+    """Start the worker of a number, on its GPU."""
+    return Child("experiments.worker", gpu=gpu_of(number, gpus))
+
+
+def gpu_of(number: int, gpus: Sequence[int]) -> int | None:
+    """The one of the GPUs that a worker has: they are taken in turn; None if none is named."""
+    return gpus[number % len(gpus)] if gpus else None
+
+
+def visible(gpu: int, environment: Mapping[str, str]) -> str:
+    """What CUDA calls the GPU with an index among those that an environment leaves visible; an
+    index that none has hides them all."""
+    among = environment.get("CUDA_VISIBLE_DEVICES")
+    if among is None:
+        return str(gpu)
+    names = [name.strip() for name in among.split(",") if name.strip()]
+    return names[gpu] if gpu < len(names) else ""

@@ -15,7 +15,7 @@ from tinygpt.config import Count, Positive, RunConfig
 from tinygpt.schema import Checked, ConfigError, Problem
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-BUDGET = ("trials", "wandb")
+BUDGET = ("trials", "wandb", "devices")
 """The keys that may change under a begun sweep: no trial depends on them."""
 
 
@@ -90,7 +90,7 @@ class WandbConfig(Checked):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sweep(Checked):
     """A search over run configs. Its trials are functions of these values, all but `trials` (how
-    many there are) and `wandb`."""
+    many there are), `devices` and `wandb`."""
 
     name: str
     """Names the directory; letters, digits, `.`, `_` and `-`. Default: the file's."""
@@ -111,6 +111,9 @@ class Sweep(Checked):
     enqueue: tuple[dict[str, Scalar], ...] = ()
     """Parameters tried first, in this order; what one leaves out is proposed. Trial 0 is the
     baseline."""
+    devices: tuple[Count, ...] = ()
+    """GPUs that the workers take in turn, by index, so that several may share one; empty: all
+    workers share the first. No trial depends on it, if the GPUs are of one kind."""
     wandb: WandbConfig = field(default_factory=WandbConfig)
 
     def rules(self) -> Iterator[Problem]:

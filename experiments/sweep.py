@@ -14,7 +14,7 @@ from pathlib import Path
 
 from optuna.exceptions import StorageInternalError
 
-from experiments import search
+from experiments import process, search
 from experiments.account import Account
 from experiments.driver import Driver
 from experiments.mirroring import FINISH_SECONDS, Mirroring
@@ -88,6 +88,7 @@ def sweep(arguments: argparse.Namespace) -> int:
     refuse_changes(request, text)
     if arguments.dry_run:
         return preview(request, text)
+    text.encode()  # once, before every worker would
     with begun(request.sweep_dir), request.sweep_dir.owned(), Interrupt() as interrupt:
         return SweepRun(arguments, request, text, interrupt, began).to_its_end()
 
@@ -113,7 +114,7 @@ def preview(request: Request, text: Corpus) -> int:
     """Print what the sweep would do; trains and writes nothing."""
     sweep = request.sweep
     print(f"{sweep.name}: {sweep.trials} trials in {request.sweep_dir.path}, nothing was written")
-    print(f"corpus {text.name}, {len(text.text):,} characters")
+    print(f"corpus {text.name}, {len(text):,} characters")
     exact = min(sweep.trials, sweep.max_concurrent)
     print(f"the first {exact}, exactly (later ones depend on results):")
     trials: list[search.Trial] = []
@@ -148,7 +149,8 @@ class SweepRun:
         """Train what is left, report, and return the exit code."""
         with contextlib.ExitStack() as stack:
             hello: Message | None = None
-            children = [Child("experiments.worker") for _ in range(self.workers)]
+            devices = self.request.sweep.devices
+            children = [process.worker(number, devices) for number in range(self.workers)]
             for child in children:
                 stack.callback(child.dismiss)
             try:
@@ -190,7 +192,7 @@ class SweepRun:
         self.terminal.resume(finished)
         done = f", {len(finished)} done" if finished else ""
         who = f", {self.workers} workers" if self.workers else ""
-        corpus = f"corpus {self.text.name} ({len(self.text.text):,} characters)"
+        corpus = f"corpus {self.text.name} ({len(self.text):,} characters)"
         self.terminal.say(f"{self.sweep_dir.path}: {sweep.trials} trials{done}{who}, {corpus}")
         for warning in warnings:
             self.terminal.warn(warning)

@@ -26,6 +26,7 @@ class Running:
     since: float
     step: int
     train_loss: float | None = None
+    mfu: float | None = None
     val_loss: float | None = None
 
     def speed(self, now: float) -> float:
@@ -92,8 +93,9 @@ class Terminal:
             where = f"going on at step {step}" if step else "starts"
             self.say(f"trial {trial.number:>3}  {where:<22} {shown(trial.params)}")
 
-    def trained(self, number: int, step: int, loss: float) -> None:
-        self._running[number].step, self._running[number].train_loss = step, loss
+    def trained(self, number: int, step: int, loss: float, mfu: float) -> None:
+        running = self._running[number]
+        running.step, running.train_loss, running.mfu = step, loss, mfu
 
     def evaluated(self, number: int, step: int, loss: float) -> None:
         self._running[number].step, self._running[number].val_loss = step, loss
@@ -145,16 +147,19 @@ class Terminal:
 
 
 def row(running: Running, now: float) -> tuple[Text | ProgressBar, ...]:
-    """A running trial's cells: number, progress, step, losses, speed, time left."""
+    """A running trial's cells: number, progress, step, losses, speed, model FLOPs utilisation, time
+    left."""
     loss = "" if running.train_loss is None else f"loss {running.train_loss:.4f}"
     val = "" if running.val_loss is None else f"val {running.val_loss:.4f}"
+    mfu = "" if running.mfu is None else f"{running.mfu:.0%} MFU"
     return (
         Text(f"  trial {running.trial.number:>3}"),
-        ProgressBar(total=running.max_iters, completed=running.step, width=20),
+        ProgressBar(total=running.max_iters, completed=running.step, width=16),
         Text(f"{running.step}/{running.max_iters}"),
         Text(loss),
         Text(val),
         Text(f"{running.speed(now) / 1000:.0f}k characters/s"),
+        Text(mfu),
         Text(clock(running.left(now))),
     )
 

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from tinygpt import corpus, hardware
-from tinygpt.corpus import Corpus, CorpusError
+from tinygpt.corpus import Corpus
 from tinygpt.events import Durable, Evaluated, Finished, Started, Stopped, Trained
 from tinygpt.execute import Execution
 from tinygpt.exits import FULL
 from tinygpt.files import BusyError, RecordError
 from tinygpt.rundir import RunDir
+from tinygpt.source import CorpusError
 from tinygpt.trainer import DivergedError
 
 PROGRESS_SECONDS = 0.5
@@ -138,7 +139,7 @@ class Worker:
         text = self._text(config.data.corpus, config.data.sha256)
         execution = Execution(config, run_dir, text, stopping=self.channel.stopping)
         execution.seconds["setup"] += time.perf_counter() - began
-        conversation = Conversation(self.channel, run_dir)
+        conversation = Conversation(self.channel, execution)
         with contextlib.closing(execution.events()) as events:
             for event in events:
                 if not conversation.follow(event):
@@ -155,20 +156,23 @@ class Worker:
 class Conversation:
     """What one trial tells the driver, and the driver's verdicts."""
 
-    def __init__(self, channel: Channel, run_dir: RunDir) -> None:
-        self.channel, self.run_dir = channel, run_dir
+    def __init__(self, channel: Channel, execution: Execution) -> None:
+        self.channel, self.execution = channel, execution
         self.end, self.waited = "ended", 0.0
-        self._parameters, self._told = 0, 0.0
+        self._told = 0.0
+        self._facts: dict[str, int] = {}
 
     def follow(self, event: Durable) -> bool:
         """Pass an event on; False if the trial ends here."""
         match event:
             case Started():
-                self._parameters = event.parameters
+                self._facts["parameters"] = event.parameters
+                self._facts["flops_per_token"] = event.flops_per_token
                 self.channel.send("started", step=event.step, warning=event.warning)
             case Trained() if time.monotonic() - self._told > PROGRESS_SECONDS:
                 self._told = time.monotonic()
-                self.channel.send("trained", step=event.step, train_loss=event.train_loss)
+                facts = {"train_loss": event.train_loss, "mfu": self.execution.pace().mfu}
+                self.channel.send("trained", step=event.step, **facts)
             case Evaluated():
                 return self._judged(event)
             case Stopped():
@@ -185,7 +189,7 @@ class Conversation:
         if verdict is not None and verdict["verdict"] == "go on":
             return True
         if verdict is not None and verdict["verdict"] == "prune":
-            self.run_dir.conclude("pruned", verdict["reason"], parameters=self._parameters)
+            self.execution.run_dir.conclude("pruned", verdict["reason"], **self._facts)
         else:
             self.end = "stopped"
         return False

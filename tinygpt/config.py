@@ -25,8 +25,9 @@ class DataConfig(Checked):
     """The text and its split."""
 
     corpus: str = "auto"
-    """`tiny_shakespeare`, `python_docs`, the path of a UTF-8 text file, or `auto`: the first of the
-    two named ones that can be had within seconds."""
+    """`tiny_shakespeare`, `python_docs`, the path of a UTF-8 text file or of a directory whose .txt
+    files at any depth are one text in the order of their paths, or `auto`: the first of the two
+    named ones that can be had within seconds."""
     sha256: str = ""
     """Digest of the corpus's bytes; another corpus under the same name is refused. Empty: not yet
     pinned, filled in before the first step."""
@@ -40,31 +41,41 @@ class DataConfig(Checked):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelConfig(Checked):
-    """The network, a pre-norm transformer decoder with tied embeddings."""
+    """The network, a pre-norm transformer decoder."""
 
     block_size: Positive = 64
     """Context length, in characters."""
     d_model: Positive = 128
-    """Width of the residual stream."""
+    """Width of the residual stream. Worth searching: 32 to 384."""
     d_head: Positive = 32
     """Width of one attention head; there are d_model / d_head of them."""
     n_layers: Positive = 4
-    """Number of transformer blocks."""
+    """Number of transformer blocks. Worth searching: 1 to 8."""
     dropout: Decay = 0.0
-    """Probability that an activation is dropped in training."""
-    position: Literal["learned"] = "learned"
-    """How a position enters: a learned embedding per position."""
-    norm: Literal["layernorm"] = "layernorm"
-    """Normalisation before attention, MLP and head."""
-    activation: Literal["gelu"] = "gelu"
-    """Nonlinearity of the MLP."""
+    """Probability that an activation is dropped in training (Srivastava et al. 2014, jmlr.org
+    v15/srivastava14a). Worth searching: 0 to 0.3, above 0 where the text is learned many times."""
+    position: Literal["learned", "rope"] = "learned"
+    """How a position enters: a learned embedding per position, as in GPT-2, or queries and keys
+    turned by an angle that grows with it (rope: Su et al. 2021, arXiv:2104.09864)."""
+    norm: Literal["layernorm", "rmsnorm"] = "layernorm"
+    """Normalisation before attention, MLP and head (layernorm: Ba et al. 2016, arXiv:1607.06450;
+    rmsnorm: Zhang and Sennrich 2019, arXiv:1910.07467)."""
+    activation: Literal["gelu", "relu2", "swiglu"] = "gelu"
+    """Nonlinearity of the MLP (gelu: Hendrycks and Gimpel 2016, arXiv:1606.08415; relu2, a squared
+    ReLU: So et al. 2021, arXiv:2109.08668; swiglu, gated, with as many parameters as the others:
+    Shazeer 2020, arXiv:2002.05202)."""
     qk_norm: bool = False
     """Whether queries and keys are scaled to unit root mean square (Henry et al. 2020,
     arXiv:2010.04245)."""
     bias: bool = False
     """Whether linear layers and LayerNorms have a bias, as in GPT-2."""
+    tie_weights: bool = True
+    """Whether the head uses the token embedding's weights (Press and Wolf 2017,
+    arXiv:1608.05859)."""
 
     def rules(self) -> Iterator[Problem]:
+        if self.position == "rope" and self.d_head % 2:
+            yield Problem(("d_head",), f"must be even for position rope, got {self.d_head}")
         if self.d_model % self.d_head:
             yield Problem(
                 ("d_model",), f"must be a multiple of d_head ({self.d_head}), got {self.d_model}"
@@ -80,33 +91,51 @@ class TrainConfig(Checked):
     """Optimisation, evaluation and the machine's part in both."""
 
     batch_size: Positive = 32
-    """Windows per micro-batch, each of block_size characters."""
+    """Windows per micro-batch, each of block_size characters. Worth searching: 8 to 64, at equal
+    tokens."""
     max_iters: Positive = 1000
     """Number of updates."""
     learning_rate: Annotated[float, Range(above=0)] = 1e-3
-    """Peak learning rate, reached after the warmup."""
-    optimizer: Literal["adamw"] = "adamw"
-    """AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
+    """Peak learning rate, reached after the warmup. Worth searching: 3e-4 to 3e-2, log."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) for all weights, or Muon (Jordan et al.
+    2024, kellerjordan.github.io/posts/muon) for the matrices inside the blocks and AdamW for the
+    rest."""
+    muon_lr: Annotated[float, Range(above=0)] = 0.02
+    """Peak learning rate of the matrices that Muon trains; it follows the same schedule. Worth
+    searching: 5e-3 to 1e-1, log."""
+    muon_momentum: Decay = 0.95
+    """Decay of the mean of the gradient in Muon. Worth searching: 0.85 to 0.98."""
+    muon_ns_steps: Annotated[int, Range(minimum=1, below=100)] = 5
+    """Newton-Schulz iterations by which Muon makes an update orthogonal; fewer cost less time and
+    leave it less so. Worth searching: 3 to 5."""
     weight_decay: Annotated[float, Range(minimum=0)] = 0.1
-    """Decoupled decay of matrices and embeddings; gains and biases are exempt."""
+    """Decoupled decay of matrices and embeddings; gains and biases are exempt. Worth searching: 0
+    to 0.3."""
     beta1: Decay = 0.9
-    """Decay of the mean of the gradient."""
+    """Decay of the mean of the gradient in AdamW. Worth searching: 0.8 to 0.95."""
     beta2: Decay = 0.99
-    """Decay of the mean of its square."""
+    """Decay of the mean of its square. Worth searching: 0.9 to 0.999."""
     grad_clip: Annotated[float, Range(minimum=0)] = 1.0
-    """Largest norm of the gradient; 0: not clipped."""
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    """Shape of the learning rate from the end of the warmup to max_iters."""
+    """Largest norm of the gradient (Pascanu et al. 2013, arXiv:1211.5063); 0: not clipped. Worth
+    searching: 0, and 0.3 to 3, log."""
+    schedule: Literal["cosine", "wsd", "linear", "constant"] = "cosine"
+    """Shape of the learning rate from the end of the warmup to max_iters (cosine: Loshchilov and
+    Hutter 2017, arXiv:1608.03983; wsd, constant and then a linear fall: Hu et al. 2024,
+    arXiv:2404.06395)."""
+    decay_fraction: Annotated[float, Range(above=0, maximum=1)] = 0.4
+    """Share of max_iters over which wsd falls. Worth searching: 0.1 to 0.8."""
     warmup_iters: Count = 50
     """Updates over which the learning rate rises linearly from 0; a shorter run ends on the way
-    up."""
+    up. Worth searching: 1 to 10 percent of max_iters."""
     min_lr_ratio: Fraction = 0.1
-    """Learning rate at max_iters, as a share of the peak (cosine and linear)."""
+    """Learning rate at max_iters, as a share of the peak; constant does not fall. Worth searching:
+    0 to 0.1."""
     accumulation: Positive = 1
-    """Micro-batches per update."""
+    """Micro-batches per update, whose gradients are averaged: a batch larger than memory holds."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Format of the matrix products; weights, norms and loss are fp32 either way, on a CPU
-    attention too. auto: bf16 on a GPU that has it, else fp32."""
+    attention too. auto: bf16 where the processor or the GPU multiplies in it, else fp32."""
     deterministic: bool = True
     """Whether a GPU may only use kernels that give the same bits every time; a CPU always does."""
     compile: bool = False
@@ -147,6 +176,9 @@ class SampleConfig(Checked):
     """Divides the logits; 0: always the likeliest character."""
     top_k: Count = 0
     """Draw among the k likeliest characters only; 0: among all."""
+    top_p: Annotated[float, Range(above=0, maximum=1)] = 1.0
+    """Draw among the likeliest of these only, as few as have this probability together (Holtzman et
+    al. 2020, arXiv:1904.09751); 1: among all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,7 +204,7 @@ def run_config(data: object) -> RunConfig:
     return schema.build(RunConfig, data)
 
 
-def settled(config: RunConfig, *, gpu: bool, gpu_bf16: bool) -> RunConfig:
+def settled(config: RunConfig, *, gpu: bool, gpu_bf16: bool, cpu_bf16: bool) -> RunConfig:
     """The config with `auto` in train.device and train.precision replaced by what a machine offers.
 
     Raises ConfigError if it asks for a GPU and there is none.
@@ -184,7 +216,8 @@ def settled(config: RunConfig, *, gpu: bool, gpu_bf16: bool) -> RunConfig:
         raise ConfigError([Problem(("train", "device"), problem)])
     precision = train.precision
     if precision == "auto":
-        precision = "bf16" if device == "cuda" and gpu_bf16 else "fp32"
+        native = gpu_bf16 if device == "cuda" else cpu_bf16
+        precision = "bf16" if native else "fp32"
     train = dataclasses.replace(train, device=device, precision=precision)
     return dataclasses.replace(config, train=train)
 

@@ -1,5 +1,6 @@
 """The text to learn: found, downloaded once or taken from Python itself, checked by its digest."""
 
+import functools
 import hashlib
 import http.client
 import importlib
@@ -7,12 +8,16 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from tinygpt.cache import Cache, Encode
+from tinygpt.encoding import ChangedError, Piece, Survey, encoded, kind_of, surveyed
 from tinygpt.files import write_atomically
 from tinygpt.schema import Problem
+from tinygpt.source import CorpusError, decoded, digest, read, texts_below
 from tinygpt.tokenizer import CharTokenizer, UnseenCharacterError
 
 TINY_SHAKESPEARE_URL = (
@@ -21,21 +26,39 @@ TINY_SHAKESPEARE_URL = (
 TINY_SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 CONNECT_SECONDS = 5.0
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Say = Callable[[str], None]
-
-
-class CorpusError(ValueError):
-    """A corpus that is missing, damaged, not text, or not the one that was asked for."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text, the name it was found under (a path where it came from a file of the user's), and
-    the sha256 of its UTF-8 bytes."""
+    """A text by the name it was found under (a path where it came from files of the user's), the
+    sha256 of its UTF-8 bytes, its vocabulary and its length in characters.
+
+    The text itself is not held. `encode` gives its ids, (N,) in the type of `encoding.kind_of`, and
+    keeps them beside the text for whoever loads it next. It raises CorpusError if the text has
+    changed since it was loaded, and OSError if there is no room for the ids.
+    """
 
     name: str
-    text: str
     sha256: str
+    tokenizer: CharTokenizer = field(compare=False)
+    length: int
+    encode: Callable[[], memoryview] = field(compare=False, repr=False)
+
+    def __len__(self) -> int:
+        return self.length
+
+    @functools.cached_property
+    def ids(self) -> "Tensor":
+        """What `encode` gives, as a tensor (N,) of uint8, uint16 or int32 over the same memory."""
+        import torch  # takes a second to load, and whoever does not train needs no tensor
+
+        kinds = {"B": torch.uint8, "H": torch.uint16, "i": torch.int32}
+        ids = self.encode()
+        return torch.frombuffer(ids, dtype=kinds[ids.format])
 
 
 def load(name: str, sha256: str = "", say: Say = lambda line: None) -> Corpus:
@@ -48,11 +71,11 @@ def load(name: str, sha256: str = "", say: Say = lambda line: None) -> Corpus:
         case "auto":
             corpus = _auto(say)
         case "tiny_shakespeare":
-            corpus = _decoded(name, _tiny_shakespeare(say))
+            corpus = _tiny_shakespeare(say)
         case "python_docs":
-            corpus = _decoded(name, _python_docs())
+            corpus = in_memory(name, _python_docs())
         case _:
-            corpus = _file(Path(name))
+            corpus = _of_the_user(Path(name))
     if sha256 and corpus.sha256 != sha256:
         raise CorpusError(
             f"{name}: the corpus is not the one this run began with (its sha256 is "
@@ -65,8 +88,8 @@ def misfits(
     text: Corpus, *, val_fraction: float, block_size: int, prompt: str
 ) -> Iterator[Problem]:
     """What of a run config, by dotted key, does not go with a text."""
-    held_out = round(len(text.text) * val_fraction)
-    shorter = min(held_out, len(text.text) - held_out)
+    held_out = round(len(text) * val_fraction)
+    shorter = min(held_out, len(text) - held_out)
     if shorter < block_size + 1:
         yield Problem(
             ("model", "block_size"),
@@ -75,39 +98,77 @@ def misfits(
             "another data.val_fraction",
         )
     try:
-        CharTokenizer.of(text.text).encode(prompt)
+        text.tokenizer.encode(prompt)
     except UnseenCharacterError as error:
         yield Problem(("sample", "prompt"), str(error))
 
 
+def in_memory(name: str, data: bytes) -> Corpus:
+    """The corpus of some UTF-8, kept nowhere; raises CorpusError if there is none."""
+    return _surveyed(name, lambda: decoded(name, [data]), _held)
+
+
 def _auto(say: Say) -> Corpus:
     try:
-        return _decoded("tiny_shakespeare", _tiny_shakespeare(say))
+        return _tiny_shakespeare(say)
     except CorpusError as error:
         say(f"corpus: python_docs, since tiny_shakespeare cannot be had ({error})")
-        return _decoded("python_docs", _python_docs())
+        return in_memory("python_docs", _python_docs())
 
 
-def _decoded(name: str, data: bytes) -> Corpus:
+def _of_the_user(path: Path) -> Corpus:
     try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{name}: byte {error.start} is not UTF-8; convert the file, for instance with iconv"
-        ) from None
-    if not text:
-        raise CorpusError(f"{name}: the file is empty; give it some text")
-    return Corpus(name, text, hashlib.sha256(data).hexdigest())
-
-
-def _file(path: Path) -> Corpus:
-    try:
-        return _decoded(str(path.resolve()), path.read_bytes())
+        source = path.resolve()
+        if source.is_dir():
+            return _stored(str(source), source, texts_below(source))
+        if source.is_file():
+            return _stored(str(source), source, [source])
+        return in_memory(str(source), path.read_bytes())  # a pipe can be read only once
     except OSError as error:
+        where = error.filename if os.path.isdir(path) else path
         raise CorpusError(
-            f"{path}: cannot be read ({error.strerror}); data.corpus is the path of a text file, "
-            "tiny_shakespeare, python_docs or auto"
+            f"{where}: cannot be read ({error.strerror}); data.corpus is the path of a text file "
+            "or of a directory of .txt files, tiny_shakespeare, python_docs or auto"
         ) from None
+
+
+def _stored(name: str, source: Path, files: Sequence[Path]) -> Corpus:
+    """The corpus of the files, one after another; its ids are kept beside `source`."""
+    sha256 = digest(files)
+    if (found := Cache(source, sha256).read()) is not None:
+        tokenizer = CharTokenizer(found.characters)
+        return Corpus(name, sha256, tokenizer, len(found.ids), lambda: found.ids)
+
+    def keep(survey: Survey, encode: Encode) -> memoryview:
+        return Cache(source, survey.sha256).write(survey, encode)
+
+    return _surveyed(name, lambda: read(files), keep)
+
+
+Text = Callable[[], Iterator[Piece]]
+Keep = Callable[[Survey, Encode], memoryview]
+
+
+def _surveyed(name: str, text: Text, keep: Keep) -> Corpus:
+    """The corpus of what `text` reads each time it is called, once now and once for the ids."""
+    survey = surveyed(text())
+    if survey.length == 0:
+        raise CorpusError(f"{name}: is empty; give it some text")
+
+    def encode() -> memoryview:
+        try:
+            return keep(survey, lambda: encoded(text(), survey))
+        except ChangedError:
+            raise CorpusError(
+                f"{name}: was changed while it was read; run the same command again"
+            ) from None
+
+    return Corpus(name, survey.sha256, CharTokenizer(survey.characters), survey.length, encode)
+
+
+def _held(survey: Survey, encode: Encode) -> memoryview:
+    ids = bytearray().join(encode())
+    return memoryview(ids).cast(kind_of(len(survey.characters)).code)
 
 
 def _python_docs() -> bytes:
@@ -116,15 +177,17 @@ def _python_docs() -> bytes:
     return "\n\n".join(topics[name].strip("\n") for name in sorted(topics)).encode()
 
 
-def _tiny_shakespeare(say: Say) -> bytes:
+def _tiny_shakespeare(say: Say) -> Corpus:
     home = os.environ.get("TINYGPT_DATA")
     places = [Path("data"), *([Path(home)] if home else [])]
     for path in (place / "tiny_shakespeare.txt" for place in places):
         if path.is_file():
-            return _genuine(path.read_bytes(), path)
-    data = _genuine(_download(say), TINY_SHAKESPEARE_URL)
+            _refuse_other(digest([path]), path)
+            return _stored("tiny_shakespeare", path.resolve(), [path.resolve()])
+    data = _download(say)
+    _refuse_other(hashlib.sha256(data).hexdigest(), TINY_SHAKESPEARE_URL)
     _keep(places[0], data, say)
-    return data
+    return in_memory("tiny_shakespeare", data)
 
 
 def _keep(place: Path, data: bytes, say: Say) -> None:
@@ -135,14 +198,12 @@ def _keep(place: Path, data: bytes, say: Say) -> None:
         say(f"corpus: the download cannot be kept in {place}/ ({error.strerror})")
 
 
-def _genuine(data: bytes, source: Path | str) -> bytes:
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != TINY_SHAKESPEARE_SHA256:
+def _refuse_other(sha256: str, source: Path | str) -> None:
+    if sha256 != TINY_SHAKESPEARE_SHA256:
         raise CorpusError(
-            f"{source}: not the published Tiny Shakespeare (its sha256 is {digest[:12]}...); "
+            f"{source}: not the published Tiny Shakespeare (its sha256 is {sha256[:12]}...); "
             + ("remove the file" if isinstance(source, Path) else "the download broke, try again")
         )
-    return data
 
 
 def _download(say: Say) -> bytes:

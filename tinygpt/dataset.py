@@ -10,9 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tinygpt.corpus import CorpusError
 from tinygpt.seeding import derive
-from tinygpt.tokenizer import CharTokenizer
+from tinygpt.source import CorpusError
 
 WINDOWS_PER_BATCH = 32
 
@@ -25,7 +24,10 @@ class Batch(NamedTuple):
 
 
 class CharDataset:
-    """A one-dimensional text of ids, cut into windows of `block_size` predictions."""
+    """A one-dimensional text of ids, cut into windows of `block_size` predictions.
+
+    Batches are made where the ids lie: on a GPU only the places of the windows go there.
+    """
 
     def __init__(self, ids: Tensor, block_size: int) -> None:
         """Raises CorpusError if the text is shorter than one window."""
@@ -45,7 +47,7 @@ class CharDataset:
 
     def __getitem__(self, starts: Tensor) -> Batch:
         """The windows that begin at `starts` (B,)."""
-        windows = self._windows[starts].long()
+        windows = self._windows[starts.to(self.ids.device, non_blocking=True)].long()
         return Batch(windows[:, :-1], windows[:, 1:])
 
     def batch(self, seed: int, step: int, size: int) -> Batch:
@@ -76,26 +78,8 @@ class CharDataset:
         return Batch(ids[:, :-1], ids[:, 1:])
 
 
-def split(
-    text: str, tokenizer: CharTokenizer, val_fraction: float, block_size: int
-) -> tuple[CharDataset, CharDataset]:
+def split(ids: Tensor, val_fraction: float, block_size: int) -> tuple[CharDataset, CharDataset]:
     """The training and the validation text; the latter is the last `val_fraction` of the
     characters."""
-    ids = encoded(text, tokenizer)
     boundary = len(ids) - round(len(ids) * val_fraction)
     return CharDataset(ids[:boundary], block_size), CharDataset(ids[boundary:], block_size)
-
-
-def encoded(text: str, tokenizer: CharTokenizer) -> Tensor:
-    """The ids of a text in the smallest integer type that holds them.
-
-    The characters of the vocabulary are in the order of their code points, so an id is found by
-    binary search.
-    """
-    points = torch.frombuffer(bytearray(text.encode("utf-32-le")), dtype=torch.int32)
-    vocabulary = torch.tensor(
-        [ord(character) for character in tokenizer.characters], dtype=torch.int32
-    )
-    ids = torch.searchsorted(vocabulary, points)
-    kind = torch.uint8 if len(tokenizer) <= 256 else torch.int32
-    return ids.to(kind)

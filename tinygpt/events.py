@@ -71,11 +71,13 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A run begins (step 0) or goes on from a checkpoint; `warning` says what has changed since
-    then that decides the bits of the result."""
+    """A run begins (step 0) or goes on from a checkpoint: the size of its model, what a character
+    costs in training (tinygpt/flops.py), and in `warning` what has changed since then that decides
+    the bits of the result."""
 
     step: int
     parameters: int
+    flops_per_token: int
     warning: str | None
 
 

@@ -30,10 +30,10 @@ from tinygpt.events import (
     Trained,
 )
 from tinygpt.files import RecordError, locked, read_rows, remove_leftovers, sync_directory
+from tinygpt.pace import Pace, Pacer
 from tinygpt.record import START, Record, up_to, verified
 from tinygpt.rundir import RunDir, best_of
 from tinygpt.schedule import due
-from tinygpt.tokenizer import CharTokenizer
 from tinygpt.trainer import DivergedError, Trainer
 
 PHASES: dict[type[Event], str] = {
@@ -83,11 +83,12 @@ class Execution:
             self._open_records(found, closing)
             if found is not None:
                 trainer.restore(found.state)
-            self._logged = (0.0, trainer.step * self.config.tokens_per_step)
+            self._first = trainer.step * self.config.tokens_per_step
+            self._logged = (0.0, self._first)
             self.seconds["setup"] += self._clock() - began
             warning = self._changed(found)
             self._taken_over = found.step if found and warning else None
-            yield Started(trainer.step, trainer.model.n_parameters(), warning)
+            yield Started(trainer.step, warning=warning, **self._facts)
             try:
                 yield from self._durably(trainer)
             except DivergedError as error:
@@ -95,12 +96,21 @@ class Execution:
                 self.run_dir.conclude("failed", f"diverged: {error}")
                 raise
 
+    def pace(self) -> Pace:
+        """The pace of the training since `events` began, up to the newest row of the timings."""
+        seconds, tokens = self._logged
+        return self._pacer.pace(tokens - self._first, seconds)
+
     def _trainer(self) -> Trainer:
-        tokenizer = CharTokenizer.of(self.corpus.text)
-        trainer = Trainer(self.config, self.corpus.text, tokenizer)
+        trainer = Trainer(self.config, self.corpus)
         if not self.run_dir.tokenizer.exists():
-            tokenizer.save(self.run_dir.tokenizer)
+            self.corpus.tokenizer.save(self.run_dir.tokenizer)
         self.run_dir.checkpoints.mkdir(exist_ok=True)
+        self._pacer = Pacer(self.config, len(self.corpus.tokenizer))
+        self._facts = {
+            "parameters": trainer.model.n_parameters(),
+            "flops_per_token": self._pacer.flops_per_token,
+        }
         return trainer
 
     def _check(self, found: Checkpoint) -> None:
@@ -154,7 +164,7 @@ class Execution:
                     self._log_time("sample", event.step, seconds)
                 case Finished():
                     self._samples.sync()
-                    self.run_dir.conclude("complete", parameters=trainer.model.n_parameters())
+                    self.run_dir.conclude("complete", **self._facts)
             yield event
             if isinstance(event, Stepped) and self._stopping():
                 yield self._stop(trainer)
@@ -208,9 +218,9 @@ class Execution:
         then, tokens = self._logged
         self._logged = (self.seconds["train"], event.tokens)
         seconds = self.seconds["train"] - then
-        speed = (event.tokens - tokens) / seconds if seconds > 0 else 0.0
+        pace = self._pacer.pace(event.tokens - tokens, seconds)
         row = {"kind": "train", "step": event.step, "seconds": seconds}
-        self._timings.append({**row, "tokens_per_second": speed})
+        self._timings.append({**row, **asdict(pace)})
 
     def _log_time(self, kind: str, step: int, seconds: float) -> None:
         self._timings.append({"kind": kind, "step": step, "seconds": seconds})

@@ -6,9 +6,9 @@ import signal
 import sys
 from collections.abc import Callable
 
-from tinygpt.corpus import CorpusError
 from tinygpt.files import BusyError, RecordError
 from tinygpt.schema import ConfigError
+from tinygpt.source import CorpusError
 from tinygpt.tokenizer import UnseenCharacterError
 
 DONE = 0

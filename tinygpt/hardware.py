@@ -1,7 +1,11 @@
 """What the machine offers, and the process-wide torch settings a run needs."""
 
+import functools
 import os
 import platform
+import resource
+import sys
+import time
 from pathlib import Path
 
 import torch
@@ -12,7 +16,12 @@ from tinygpt.config import TrainConfig
 def offer() -> dict[str, bool]:
     """What `config.settled` wants to know of this machine."""
     gpu = torch.cuda.is_available()
-    return {"gpu": gpu, "gpu_bf16": gpu and torch.cuda.is_bf16_supported()}
+    return {
+        "gpu": gpu,
+        "gpu_bf16": gpu and torch.cuda.is_bf16_supported(including_emulation=False),
+        # The public torch.cpu.get_capabilities is too new; whatever has AMX has this too.
+        "cpu_bf16": bool(torch.cpu._is_avx512_bf16_supported()),
+    }
 
 
 def configure(train: TrainConfig) -> None:
@@ -23,6 +32,57 @@ def configure(train: TrainConfig) -> None:
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
         torch.use_deterministic_algorithms(True)
         torch.backends.cudnn.benchmark = False
+
+
+def threads() -> int:
+    """How many threads torch has in this process."""
+    return torch.get_num_threads()
+
+
+def peak_flops(device: str, precision: str) -> float:
+    """The matrix products that torch does here in a second, in floating-point operations: the best
+    of a few square ones on `device` in `precision`, with the threads that are set.
+
+    Measured once in a process; takes a fiftieth of a second.
+    """
+    return _measured_peak(device, precision, threads())
+
+
+@functools.cache
+def _measured_peak(device: str, precision: str, threads: int) -> float:
+    size = 4096 if device == "cuda" else 512
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    factor = torch.linspace(-1, 1, size * size, device=device).view(size, size).to(kind)
+    product = torch.empty_like(factor)
+    return float(2 * size**3 / min(_seconds_of_product(factor, product) for _ in range(6)))
+
+
+def _seconds_of_product(factor: torch.Tensor, product: torch.Tensor) -> float:
+    _wait(factor.device)
+    began = time.perf_counter()
+    torch.mm(factor, factor, out=product)
+    _wait(factor.device)
+    return time.perf_counter() - began
+
+
+def _wait(device: torch.device) -> None:
+    """Until a GPU has done what it was given; a CPU has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def forget_peak_memory(device: str) -> None:
+    """Let `peak_memory` begin anew where it can, which is on a GPU."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_memory(device: str) -> int:
+    """The most memory held so far, in bytes: by torch on a GPU, by this process otherwise."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated()
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 KERNELS = (

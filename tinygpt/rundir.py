@@ -72,7 +72,7 @@ class RunDir:
             raise RecordError(f"{self.metrics}: a row lacks its kind, step or loss; restore it")
         return evaluations
 
-    def conclude(self, state: State, reason: str | None = None, **facts: int) -> None:
+    def conclude(self, state: State, reason: str | None = None, /, **facts: int) -> None:
         """End the run: write `result.json`, a function of the record and these words."""
         result = summary(self.evaluations(), state, reason, facts)
         write_atomically(self.result, config.to_json(result))

@@ -6,27 +6,34 @@ from tinygpt.config import TrainConfig
 
 
 def learning_rate(step: int, train: TrainConfig) -> float:
-    """The learning rate of the update that follows `step` completed ones, 0 <= step < max_iters.
+    """The learning rate of the update that follows `step` completed ones, 0 <= step < max_iters."""
+    return train.learning_rate * share(step, train)
 
-    It rises linearly over `warmup_iters` updates to its peak and then follows the schedule, to be
-    `min_lr_ratio` of the peak at `max_iters` (cosine: Loshchilov and Hutter 2017,
-    arXiv:1608.03983).
+
+def share(step: int, train: TrainConfig) -> float:
+    """The share of its peak that every learning rate has in the update after `step`.
+
+    It rises linearly over `warmup_iters` updates to 1 and then follows the schedule, to be
+    `min_lr_ratio` at `max_iters`.
     """
     if step < train.warmup_iters:
-        return train.learning_rate * (step + 1) / train.warmup_iters
+        return (step + 1) / train.warmup_iters
     progress = (step - train.warmup_iters) / max(1, train.max_iters - train.warmup_iters)
-    return train.learning_rate * _share(progress, train)
+    height = _height(step, progress, train)
+    return height + train.min_lr_ratio * (1 - height)
 
 
-def _share(progress: float, train: TrainConfig) -> float:
+def _height(step: int, progress: float, train: TrainConfig) -> float:
+    """How far above the floor, 1 to 0; `progress` goes from 0 after the warmup to 1."""
     match train.schedule:
         case "cosine":
-            fall = (1 + math.cos(math.pi * progress)) / 2
+            return (1 + math.cos(math.pi * progress)) / 2
         case "linear":
-            fall = 1 - progress
+            return 1 - progress
+        case "wsd":
+            return min(1.0, (train.max_iters - step) / (train.decay_fraction * train.max_iters))
         case "constant":
             return 1.0
-    return train.min_lr_ratio + (1 - train.min_lr_ratio) * fall
 
 
 def due(step: int, interval: int, last: int) -> bool:

@@ -4,8 +4,6 @@ import argparse
 import contextlib
 import dataclasses
 import hashlib
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +11,10 @@ from typing import Any
 from tinygpt import config, corpus, schema, wording
 from tinygpt.config import RunConfig
 from tinygpt.corpus import Corpus
-from tinygpt.events import Durable, Evaluated, Started, Stopped, Trained
+from tinygpt.events import Stopped
 from tinygpt.exits import DONE, SOME_FAILED, complain, run_command
 from tinygpt.interrupt import Interrupt
+from tinygpt.progress import Progress
 from tinygpt.rundir import RunDir
 from tinygpt.schema import ConfigError, Problem
 
@@ -91,7 +90,7 @@ def begin(request: dict[str, Any], run_dir: RunDir) -> tuple[RunConfig, Corpus]:
     ):
         raise ConfigError(problems)
     run_dir.write_config(settled)
-    print(f"{run_dir.path}: {text.name}, {len(text.text):,} characters", flush=True)
+    print(f"{run_dir.path}: {text.name}, {len(text):,} characters", flush=True)
     return settled, text
 
 
@@ -105,7 +104,7 @@ def follow(settled: RunConfig, run_dir: RunDir, text: Corpus) -> int:
         return SOME_FAILED if result["state"] == "failed" else DONE
     with Interrupt() as interrupt:
         execution = Execution(settled, run_dir, text, stopping=lambda: bool(interrupt))
-        progress, stopped = Progress(settled), False
+        progress, stopped = Progress(settled, execution.pace), False
         with contextlib.closing(execution.events()) as events:
             try:
                 for event in events:
@@ -160,45 +159,6 @@ def refuse_changes(begun: RunConfig, wanted: RunConfig, run_dir: RunDir) -> None
                 )
             ]
         )
-
-
-class Progress:
-    """Lines about a run; on a terminal one line that renews itself between them."""
-
-    def __init__(self, settled: RunConfig) -> None:
-        self.last, self.tokens_per_step = settled.train.max_iters, settled.tokens_per_step
-        self._began, self._first = time.perf_counter(), 0
-
-    def show(self, event: Durable) -> None:
-        match event:
-            case Started():
-                self._began, self._first = time.perf_counter(), event.step
-                where = f"going on at step {event.step}" if event.step else "from step 0"
-                self._line(f"{event.parameters:,} parameters, {where}")
-                if event.warning:
-                    print(f"warning: {event.warning}", file=sys.stderr)
-            case Evaluated():
-                whole = " (whole split)" if event.step == self.last else ""
-                self._line(
-                    f"step {event.step:>6}/{self.last}  val {event.val_loss:.4f}{whole}  "
-                    f"train {event.train_loss:.4f}  {self._speed(event.step)}"
-                )
-            case Trained() if sys.stdout.isatty():
-                text = f"step {event.step:>6}/{self.last}  loss {event.train_loss:.4f}"
-                print(f"\r\033[K{text}  {self._speed(event.step)}", end="", flush=True)
-
-    def _speed(self, step: int) -> str:
-        seconds = time.perf_counter() - self._began
-        done = step - self._first
-        if not done or not seconds:
-            return ""
-        left = (self.last - step) * seconds / done
-        speed = done * self.tokens_per_step / seconds
-        return f"{speed:,.0f} characters/s  {left // 60:.0f}:{left % 60:02.0f} left"
-
-    def _line(self, text: str) -> None:
-        start = "\r\033[K" if sys.stdout.isatty() else ""
-        print(start + text.rstrip(), flush=True)
 
 
 def ending(run_dir: RunDir) -> str:

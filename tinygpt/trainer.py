@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from tinygpt.config import RunConfig
+from tinygpt.corpus import Corpus
 from tinygpt.dataset import Batch, CharDataset, split
 from tinygpt.events import Evaluated, Event, Finished, Sampled, Snapshot, Stepped, Trained
 from tinygpt.model import TinyGPT
-from tinygpt.optim import adamw, set_learning_rate
-from tinygpt.sampling import generate_tokens
-from tinygpt.schedule import due, learning_rate
+from tinygpt.optim import optimizers, set_learning_rate
+from tinygpt.sampling import Choice, generate_tokens
+from tinygpt.schedule import due, share
 from tinygpt.seeding import derive
-from tinygpt.tokenizer import CharTokenizer
 
 
 class DivergedError(ArithmeticError):
@@ -31,19 +31,24 @@ class DivergedError(ArithmeticError):
 class Trainer:
     """One model in training on a text; `step` is the number of completed updates."""
 
-    def __init__(self, config: RunConfig, text: str, tokenizer: CharTokenizer) -> None:
+    def __init__(self, config: RunConfig, corpus: Corpus) -> None:
         """`config` must be settled (no `auto`). Raises CorpusError if a split is shorter than a
         window, UnseenCharacterError if the sample's prompt cannot be encoded."""
+        tokenizer = corpus.tokenizer
         self.config, self.tokenizer, self.step = config, tokenizer, 0
-        self.prompt = config.sample.prompt or ("\n" if "\n" in text else tokenizer.characters[0])
+        first = "\n" if "\n" in tokenizer.characters else tokenizer.characters[0]
+        self.prompt = config.sample.prompt or first
         self._prompt_ids = tokenizer.encode(self.prompt)
-        self.train_split, self.val_split = split(
-            text, tokenizer, config.data.val_fraction, config.model.block_size
-        )
         self.device = torch.device(config.train.device)
+        self.train_split, self.val_split = split(
+            on_device(corpus.ids, self.device), config.data.val_fraction, config.model.block_size
+        )
         model = TinyGPT(config.model, len(tokenizer)).initialise(derive(config.seed, "init", 0))
         self.model = model.to(self.device)
-        self.optimizer = adamw(self.model, config.train)
+        self.optimizers = optimizers(self.model, config.train)
+        self.waits = self.device.type == "cpu"
+        self._spoiled = torch.zeros((), dtype=torch.int64, device=self.device)
+        self._weights = list(self.model.parameters())
         self._loss = torch.compile(self.model.loss) if config.train.compile else self.model.loss
 
     def events(self) -> Iterator[Event]:
@@ -68,16 +73,18 @@ class Trainer:
 
     def snapshot(self) -> bytes:
         """The state after `step` updates: `step`, the weights of `model` and the moments of
-        `optimizer` by name.
+        the optimizers by name. Raises DivergedError if there is no such state.
 
         Equal states give equal bytes: a flat mapping holds no object twice, and what is a function
         of config and step (the learning rate) is not in it.
         """
+        self._refuse_spoiled(int(self._spoiled))
         weights = dict(self.model.named_parameters())
         moments = {
             f"{name}/{moment}": value
             for name, weight in weights.items()
-            for moment, value in self.optimizer.state[weight].items()
+            for optimizer in self.optimizers
+            for moment, value in optimizer.state.get(weight, {}).items()
         }
         buffer = io.BytesIO()
         model = {name: weight.detach() for name, weight in weights.items()}
@@ -89,23 +96,34 @@ class Trainer:
         saved = torch.load(io.BytesIO(state), map_location=self.device, weights_only=True)
         self.model.load_weights(saved["model"])
         weights = dict(self.model.named_parameters())
-        self.optimizer.state.clear()
+        state_of = {
+            weight: optimizer.state
+            for optimizer in self.optimizers
+            for group in optimizer.param_groups
+            for weight in group["params"]
+        }
+        for optimizer in self.optimizers:
+            optimizer.state.clear()
         for key, value in saved["optimizer"].items():
             name, _, moment = key.rpartition("/")
-            self.optimizer.state[weights[name]][moment] = value
+            state_of[weights[name]][weights[name]][moment] = value
         self.step = saved["step"]
+        self._spoiled.zero_()
 
     def _update(self) -> Iterator[Event]:
         train = self.config.train
-        rate = learning_rate(self.step, train)
-        set_learning_rate(self.optimizer, rate)
+        shared = share(self.step, train)
+        set_learning_rate(self.optimizers, shared)
         loss, grad_norm = self._gradient()
-        if not math.isfinite(norm := grad_norm.item()):
-            raise DivergedError(f"the gradient of update {self.step + 1} is not finite")
-        self.optimizer.step()
+        self._check(loss, grad_norm)
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.step += 1
         if due(self.step, train.log_interval, train.max_iters):
-            yield Trained(self.step, loss.item(), rate, norm, self._tokens())
+            mean, norm, spoiled = torch.stack((loss, grad_norm, self._spoiled)).tolist()
+            self._refuse_spoiled(int(spoiled))
+            rate = shared * train.learning_rate
+            yield Trained(self.step, mean, rate, norm, self._tokens())
         yield Stepped(self.step)
 
     def _gradient(self) -> tuple[Tensor, Tensor]:
@@ -114,7 +132,8 @@ class Trainer:
         self.model.train()
         if self.config.model.dropout:
             self._seed_dropout()
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
         train, total = self.config.train, torch.zeros((), device=self.device)
         for batch in self._micro_batches():
             with self._autocast():
@@ -122,7 +141,26 @@ class Trainer:
             torch.autograd.backward(loss)
             total += loss.detach()
         limit = train.grad_clip or math.inf
-        return total, torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+        return total, torch.nn.utils.clip_grad_norm_(self._weights, limit)
+
+    def _check(self, loss: Tensor, grad_norm: Tensor) -> None:
+        """Raise DivergedError before an update with a loss or gradient that is not finite.
+
+        A GPU would have to be waited for: there the update is only noted as spoiled, to be refused
+        before anything of it is told or saved.
+        """
+        total = loss + grad_norm
+        difference = total - total  # not a number where the total is infinite or none
+        if self.waits:
+            if not torch.equal(difference, torch.zeros_like(difference)):
+                self._refuse_spoiled(self.step + 1)
+        else:
+            fresh = (self._spoiled == 0) & difference.isnan()
+            self._spoiled += fresh * (self.step + 1)
+
+    def _refuse_spoiled(self, update: int) -> None:
+        if update:
+            raise DivergedError(f"the loss or the gradient of update {update} is not finite")
 
     def _micro_batches(self) -> Iterator[Batch]:
         train = self.config.train
@@ -130,7 +168,7 @@ class Trainer:
             self.config.seed, self.step, train.batch_size * train.accumulation
         )
         chunks = zip(*(torch.split(part, train.batch_size) for part in batch), strict=True)
-        return (self._on_device(Batch(*chunk)) for chunk in chunks)
+        return (Batch(*chunk) for chunk in chunks)
 
     def _seed_dropout(self) -> None:
         seed = derive(self.config.seed, "dropout", self.step)
@@ -155,13 +193,13 @@ class Trainer:
         """The mean over `count` windows; 0: over every prediction the text allows."""
         self.model.eval()
         tail = dataset.tail() if count == 0 else None
-        total, predictions = 0.0, 0
+        total, predictions = torch.zeros((), dtype=torch.float64, device=self.device), 0
         for batch in chain(dataset.fixed(dataset.spread(count)), [tail] if tail else []):
             with self._autocast():
-                loss = self.model.loss(*self._on_device(batch))
-            total += loss.item() * batch.targets.numel()
+                loss = self.model.loss(*batch)
+            total += loss.double() * batch.targets.numel()
             predictions += batch.targets.numel()
-        return total / predictions
+        return total.item() / predictions
 
     def _sample(self) -> Iterator[Sampled]:
         sample = self.config.sample
@@ -173,8 +211,7 @@ class Trainer:
             self._prompt_ids,
             sample.max_new_tokens,
             seed=derive(self.config.seed, "sample", self.step),
-            temperature=sample.temperature,
-            top_k=sample.top_k,
+            choice=Choice(sample.temperature, sample.top_k, sample.top_p),
         )
         yield Sampled(self.step, self.prompt, self.tokenizer.decode(tokens))
 
@@ -182,8 +219,13 @@ class Trainer:
         bf16 = self.config.train.precision == "bf16"
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16)
 
-    def _on_device(self, batch: Batch) -> Batch:
-        return Batch(*(part.to(self.device, non_blocking=True) for part in batch))
-
     def _tokens(self) -> int:
         return self.step * self.config.tokens_per_step
+
+
+def on_device(ids: Tensor, device: torch.device) -> Tensor:
+    """The ids of a text where the model is; on a CPU the pages of their file."""
+    if device.type == "cpu":
+        return ids
+    # CUDA does not index uint16.
+    return ids.to(device, torch.int32 if ids.dtype == torch.uint16 else ids.dtype)

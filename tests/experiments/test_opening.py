@@ -14,7 +14,7 @@ from tinygpt.schema import ConfigError
 Write = Callable[..., Path]
 HELLO = {
     "event": "ready",
-    "offer": {"gpu": False, "gpu_bf16": False},
+    "offer": {"gpu": False, "gpu_bf16": False, "cpu_bf16": False},
     "versions": {"torch": "2", "cpu_capability": "AVX2"},
 }
 
@@ -66,6 +66,19 @@ def test_the_settled_sweep_holds_no_auto_and_pins_its_text(
         "vocabulary": len(set(text)),
     }
     assert sorted(facts["versions"]) == ["cpu_capability", "optuna", "python", "torch"]
+
+
+def test_named_gpus_that_are_not_there_are_refused_and_do_not_become_a_cpu(file: Path) -> None:
+    request = asked(file, "train.device=auto", "devices=[0, 1]")
+    text = opening.checked_corpus(request, silent)
+    with pytest.raises(ConfigError, match="devices: torch finds no such GPU"):
+        opening.begin(request, text, HELLO)
+
+
+def test_a_sweep_may_go_on_with_other_gpus(file: Path) -> None:
+    begin(file)
+    request = asked(file, "devices=[1]")
+    opening.refuse_changes(request, opening.checked_corpus(request, silent))
 
 
 def test_a_gpu_that_is_not_there_is_refused_at_its_key(file: Path) -> None:
@@ -165,7 +178,7 @@ def test_a_text_that_does_not_serve_is_refused_at_its_key(
     assert round(len(text) * 0.1) == HELD_OUT
     request = asked(file, override)
     if line is None:
-        assert opening.checked_corpus(request, silent).text == text
+        assert len(opening.checked_corpus(request, silent)) == len(text)
         return
     with pytest.raises(ConfigError) as caught:
         opening.checked_corpus(request, silent)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from experiments.process import Child, Message
+from experiments.process import Child, Message, gpu_of, visible
 
 ECHO = """\
 import json, os, sys
-print(json.dumps({"threads": os.environ["OMP_NUM_THREADS"], "pid": os.getpid(),
+print(json.dumps({"threads": os.environ.get("OMP_NUM_THREADS"), "pid": os.getpid(),
+                  "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
                   "service": os.environ.get("WANDB_SERVICE")}), flush=True)
 for line in sys.stdin:
     message = json.loads(line)
@@ -35,9 +36,9 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     monkeypatch.chdir(tmp_path)
     with ExitStack() as stack:
 
-        def start(text: str = ECHO) -> Child:
+        def start(text: str = ECHO, **options: int | None) -> Child:
             (tmp_path / "speaker.py").write_text(text)
-            child = Child("speaker")
+            child = Child("speaker", **options)
             stack.callback(child.close)
             stack.callback(child.join)
             stack.callback(child.kill)
@@ -72,6 +73,17 @@ def test_a_child_has_one_thread_to_begin_with_and_no_service_of_a_parent(
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
     (message,) = heard(child())
     assert (message["threads"], message["service"]) == ("1", None)
+
+
+@pytest.mark.parametrize("asked", [None, "64"])
+def test_a_child_may_have_the_threads_that_its_user_or_its_libraries_choose(
+    child: Callable[..., Child], monkeypatch: pytest.MonkeyPatch, asked: str | None
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    (message,) = heard(child(threads=None))
+    assert message["threads"] == asked
 
 
 def test_a_child_leaves_when_it_is_dismissed(child: Callable[..., Child]) -> None:
@@ -150,3 +162,38 @@ def test_nothing_is_heard_of_a_silent_child(child: Callable[..., Child]) -> None
 def test_a_child_is_in_the_process_group_of_its_parent(child: Callable[..., Child]) -> None:
     (message,) = heard(child())
     assert os.getpgid(message["pid"]) == os.getpgid(0)
+
+
+@pytest.mark.parametrize(("gpu", "expected"), [(None, "4,6"), (1, "6")])
+def test_a_child_sees_the_gpu_it_is_given(
+    child: Callable[..., Child], monkeypatch: pytest.MonkeyPatch, gpu: int | None, expected: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    (message,) = heard(child(gpu=gpu))
+    assert message["gpus"] == expected
+
+
+@pytest.mark.parametrize(
+    ("among", "gpu", "expected"),
+    [
+        (None, 0, "0"),
+        (None, 3, "3"),
+        ("4,6", 0, "4"),
+        ("4,6", 1, "6"),
+        (" GPU-1f , GPU-2a ", 1, "GPU-2a"),
+        ("4,6", 2, ""),
+        ("", 0, ""),
+    ],
+)
+def test_a_gpu_is_counted_among_those_that_are_visible(
+    among: str | None, gpu: int, expected: str
+) -> None:
+    environment = {} if among is None else {"CUDA_VISIBLE_DEVICES": among}
+    assert visible(gpu, environment) == expected
+
+
+@pytest.mark.parametrize(
+    ("gpus", "expected"), [((), [None] * 4), ((2,), [2] * 4), ((0, 3), [0, 3, 0, 3])]
+)
+def test_workers_take_the_gpus_in_turn(gpus: tuple[int, ...], expected: list[int | None]) -> None:
+    assert [gpu_of(number, gpus) for number in range(4)] == expected

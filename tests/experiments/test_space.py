@@ -159,7 +159,7 @@ LEARNING_RATE = FloatParameter(low=1e-4, high=1e-2)
         (
             {"train.schedule": CategoricalParameter(choices=("cosine", "linaer"))},
             [
-                "train.schedule.choices.1: must be cosine, linear or constant, got 'linaer' "
+                "train.schedule.choices.1: must be cosine, wsd, linear or constant, got 'linaer' "
                 "(did you mean 'linear'?)"
             ],
         ),

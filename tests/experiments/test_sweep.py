@@ -238,7 +238,7 @@ def test_a_file_that_cannot_be_read_is_one_line_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("content", "end"),
     [
-        (b"", "the file is empty; give it some text"),
+        (b"", ": is empty; give it some text"),
         (b"abc \xff", "byte 4 is not UTF-8; convert the file, for instance with iconv"),
         (b"abc", "a smaller block_size or another data.val_fraction"),
     ],

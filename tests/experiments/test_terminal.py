@@ -48,7 +48,7 @@ def test_without_a_terminal_there_is_a_line_per_event(
     terminal, config = Terminal("tiny", 3, 1), make_sweep().run
     with terminal:
         terminal.started(Trial(0, PARAMS), 0, config)
-        terminal.trained(0, 2, 2.5)
+        terminal.trained(0, 2, 2.5, 0.25)
         terminal.evaluated(0, 5, 2.25)
         terminal.left(0)
         terminal.finished(Trial(0, PARAMS, "complete", 2.0))
@@ -103,7 +103,7 @@ def test_the_live_view_shows_counts_best_and_running_trials(
     first, second = Trial(1, PARAMS), Trial(2, PARAMS)
     terminal.started(second, 20, config)
     terminal.started(first, 0, config)
-    terminal.trained(1, 10, 2.75)
+    terminal.trained(1, 10, 2.75, 0.417)
     terminal.evaluated(2, 30, 2.5)
     head, *lines = rendered(terminal).splitlines()
     assert head.startswith("tiny: 1 done, 2 running, 2 left  \u00b7  best 2.0000 (trial 0)")
@@ -111,6 +111,8 @@ def test_the_live_view_shows_counts_best_and_running_trials(
     assert "trial   1" in lines[0]
     assert "10/40" in lines[0]
     assert "loss 2.7500" in lines[0]
+    assert "42% MFU" in lines[0]
+    assert "MFU" not in lines[1]
     assert "30/40" in lines[1]
     assert "val 2.5000" in lines[1]
     terminal.left(1)
@@ -125,4 +127,4 @@ def test_speed_and_time_left_follow_from_the_steps_since_the_trial_went_on() -> 
     assert running.left(now) == 4.0
     waiting = Running(Trial(0, {}), 100, 50, first_step=20, since=now, step=20)
     assert (waiting.speed(now), waiting.left(now)) == (0.0, 0.0)
-    assert len(row(running, now)) == 7
+    assert len(row(running, now)) == 8

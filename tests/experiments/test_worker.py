@@ -95,15 +95,17 @@ def test_a_worker_whose_driver_is_gone_saves_in_the_middle_of_a_trial_and_leaves
     run_dir = new_run(train__max_iters=10**6, train__eval_interval=10**6)
     with talking() as talk:
         message = talk.hear("ready")
-        assert sorted(message["offer"]) == ["gpu", "gpu_bf16"]
+        assert sorted(message["offer"]) == ["cpu_bf16", "gpu", "gpu_bf16"]
         assert {"cpu_capability", "torch"} <= set(message["versions"])
         talk.child.send(run=str(run_dir.path))
         assert talk.hear("evaluated")["step"] == 0
         talk.child.send(verdict="go on")
-        step = talk.hear("trained")["step"]
+        told = talk.hear("trained")
+        step, mfu = told["step"], told["mfu"]
         talk.child.dismiss()
         assert talk.child.join() == 0
     assert step <= max(checkpoint.steps(run_dir.checkpoints)) < 10**6
+    assert mfu > 0
 
 
 def test_a_trial_is_trained_to_its_end_with_a_question_at_each_evaluation(
@@ -140,6 +142,7 @@ def test_a_pruned_trial_ends_at_that_step_with_the_drivers_reason(
     last = rows(run_dir.metrics)[-1]
     assert (last["step"], last["val_loss"]) == (10, result["value"])
     assert result["metrics"]["parameters"] > 0
+    assert result["metrics"]["flops_per_token"] > 0
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,19 @@ from pathlib import Path
 import pytest
 
 from tinygpt import corpus
-from tinygpt.corpus import CorpusError, load
+from tinygpt.corpus import Corpus, load
+from tinygpt.source import CorpusError
 
 PLAYS = "First Citizen:\nBefore we proceed any further, hear me speak.\n" * 3000
 
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def text_of(corpus: Corpus) -> str:
+    """The text again, from its ids."""
+    return corpus.tokenizer.decode(corpus.ids.tolist())
 
 
 @dataclass
@@ -68,7 +74,7 @@ def test_a_file_is_read_byte_for_byte_and_named_by_its_whole_path(
     (tmp_path / "text.txt").write_bytes(data)
     monkeypatch.chdir(tmp_path)
     found = load("text.txt")
-    assert found.text.encode() == data
+    assert text_of(found).encode() == data
     assert found.name == str((tmp_path / "text.txt").resolve())
     assert found.sha256 == sha256(data)
 
@@ -76,15 +82,15 @@ def test_a_file_is_read_byte_for_byte_and_named_by_its_whole_path(
 def test_python_docs_is_a_long_text_that_needs_no_network_and_is_always_the_same() -> None:
     found = load("python_docs")
     assert found.name == "python_docs"
-    assert len(found.text) > 300_000
-    assert "The standard type hierarchy" in found.text
+    assert len(found) > 300_000
+    assert "The standard type hierarchy" in text_of(found)
     assert load("python_docs", found.sha256) == found
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "the file is empty; give it some text"),
+        (b"", "is empty; give it some text"),
         (b"\xff\xfe", "byte 0 is not UTF-8; convert the file"),
         (b"abc\xe9def", "byte 3 is not UTF-8; convert the file"),
         ("🙂".encode()[:3], "byte 0 is not UTF-8; convert the file"),
@@ -101,10 +107,11 @@ def test_a_file_that_is_no_text_is_refused_with_the_place(
     assert str(raised.value).startswith(f"{path.resolve()}: {said}")
 
 
-@pytest.mark.parametrize("name", ["missing.txt", "."])
+@pytest.mark.parametrize("name", ["missing.txt", "a.txt/b.txt", "x" * 300])
 def test_a_file_that_cannot_be_read_is_refused_with_what_a_corpus_may_be(
     name: str, tmp_path: Path
 ) -> None:
+    (tmp_path / "a.txt").write_text("a")
     with pytest.raises(CorpusError) as raised:
         load(str(tmp_path / name))
     assert "cannot be read" in str(raised.value)
@@ -115,7 +122,7 @@ def test_a_text_with_another_digest_than_the_pinned_one_is_refused(tmp_path: Pat
     path = tmp_path / "text.txt"
     path.write_bytes(b"one")
     pinned = load(str(path)).sha256
-    assert load(str(path), pinned).text == "one"
+    assert text_of(load(str(path), pinned)) == "one"
     path.write_bytes(b"two")
     with pytest.raises(CorpusError) as raised:
         load(str(path), pinned)
@@ -126,7 +133,7 @@ def test_tiny_shakespeare_is_downloaded_once_and_kept_in_data(server: Server) ->
     said: list[str] = []
     found = load("tiny_shakespeare", say=said.append)
     assert found.name == "tiny_shakespeare"
-    assert found.text == PLAYS
+    assert text_of(found) == PLAYS
     assert found.sha256 == sha256(PLAYS.encode())
     assert Path("data/tiny_shakespeare.txt").read_text() == PLAYS
     assert [line.partition(" ")[0] for line in said] == ["downloading"]
@@ -140,7 +147,7 @@ def test_tiny_shakespeare_is_taken_from_the_shared_place_before_any_download(
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared" / "tiny_shakespeare.txt").write_text(PLAYS)
     monkeypatch.setenv("TINYGPT_DATA", str(tmp_path / "shared"))
-    assert load("tiny_shakespeare").text == PLAYS
+    assert text_of(load("tiny_shakespeare")) == PLAYS
     assert server.requests == []
     assert not Path("data").exists()
 
@@ -153,7 +160,7 @@ def test_the_own_data_directory_goes_before_the_shared_one(
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared" / "tiny_shakespeare.txt").write_text("something else")
     monkeypatch.setenv("TINYGPT_DATA", str(tmp_path / "shared"))
-    assert load("tiny_shakespeare").text == PLAYS
+    assert text_of(load("tiny_shakespeare")) == PLAYS
 
 
 @pytest.mark.parametrize("place", ["data", "shared"])

@@ -129,6 +129,10 @@ def test_the_result_is_the_last_loss_of_the_record(whole: tuple[Path, list[Durab
     result = read_json(path / "result.json")
     assert (result["state"], result["value"]) == ("complete", last["val_loss"])
     assert result["metrics"]["steps"] == LAST
+    started = whole[1][0]
+    assert isinstance(started, Started)
+    assert result["metrics"]["parameters"] == started.parameters > 0
+    assert result["metrics"]["flops_per_token"] == started.flops_per_token > 0
     assert result["reason"] is None
 
 
@@ -141,7 +145,9 @@ def test_times_are_kept_apart_and_joined_by_kind_and_step(
     assert {(row["kind"], row["step"]) for row in read_rows(path / "metrics.jsonl")} <= timed
     assert {("sample", row["step"]) for row in read_rows(path / "samples.jsonl")} <= timed
     assert all(row["seconds"] > 0 for row in rows)
-    assert all(row["tokens_per_second"] > 0 for row in rows if row["kind"] == "train")
+    trains = [row for row in rows if row["kind"] == "train"]
+    assert all(row["tokens_per_second"] > 0 for row in trains)
+    assert all(row["mfu"] > 0 and row["peak_memory"] > 1 << 20 for row in trains)
 
 
 def test_seconds_are_those_of_the_clock_without_the_consumer(
@@ -155,6 +161,19 @@ def test_seconds_are_those_of_the_clock_without_the_consumer(
     assert set(execution.seconds) == {"setup", "train", "eval", "sample", "checkpoint"}
     assert 0 < sum(execution.seconds.values()) <= next(ticks) < 1e6
     assert min(execution.seconds.values()) >= 1
+
+
+def test_the_pace_is_that_of_the_updates_since_the_run_went_on(
+    execute: Execute, tmp_path: Path
+) -> None:
+    """By a clock that moves by a second whenever it is read."""
+    leave_at(execute(tmp_path), Saved(6))
+    ticks = count()
+    execution = execute(tmp_path, clock=lambda: float(next(ticks)))
+    finish(execution)
+    rows = [row for row in read_rows(tmp_path / "timings.jsonl") if row["kind"] == "train"]
+    seconds = sum(row["seconds"] for row in rows if row["step"] > 6)
+    assert execution.pace().tokens_per_second == (LAST - 6) * 4 * 8 / seconds
 
 
 def test_an_event_is_handed_on_after_it_is_on_disk(execute: Execute, tmp_path: Path) -> None:
@@ -430,7 +449,7 @@ def test_a_diverged_run_is_recorded_as_failed_with_the_reason(
             finish(execute(path, values))
     result = read_json(tmp_path / "one" / "result.json")
     assert (result["state"], result["value"]) == ("failed", None)
-    assert result["reason"].startswith("diverged: the gradient of update")
+    assert result["reason"].startswith("diverged: the loss or the gradient of update")
     assert not is_locked(tmp_path / "one" / "run.lock")
     assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tinygpt.block import KVCache
+from tinygpt.block import KVCache, inner_width
 from tinygpt.config import ModelConfig, TrainConfig
 from tinygpt.model import TinyGPT
 from tinygpt.optim import adamw
@@ -87,6 +87,67 @@ def test_logits_equal_those_of_gpt2_in_transformers() -> None:
         torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
 
 
+def halves(weight: Tensor) -> Tensor:
+    """Rows of a query or key projection, heads of 8, in the order of Llama, which turns feature i
+    with feature i + D/2 where this model turns 2i with 2i + 1."""
+    return weight.detach().view(-1, 4, 2, weight.shape[1]).transpose(1, 2).reshape(weight.shape)
+
+
+def llama_weights(network: TinyGPT) -> dict[str, Tensor]:
+    """The weights under the names of transformers' Llama."""
+    ours = {name: weight.detach() for name, weight in network.named_parameters()}
+    theirs = {
+        "model.embed_tokens.weight": ours["token_embedding.weight"],
+        "model.norm.weight": ours["norm.weight"],
+        "lm_head.weight": ours["lm_head.weight"],
+    }
+    for layer in range(network.config.n_layers):
+        our, their = f"blocks.{layer}", f"model.layers.{layer}"
+        q, k, v = ours[f"{our}.attention.qkv.weight"].chunk(3)
+        gate, up = ours[f"{our}.mlp.up.weight"].chunk(2)
+        theirs |= {
+            f"{their}.input_layernorm.weight": ours[f"{our}.norm1.weight"],
+            f"{their}.post_attention_layernorm.weight": ours[f"{our}.norm2.weight"],
+            f"{their}.self_attn.q_proj.weight": halves(q),
+            f"{their}.self_attn.k_proj.weight": halves(k),
+            f"{their}.self_attn.v_proj.weight": v,
+            f"{their}.self_attn.o_proj.weight": ours[f"{our}.attention.out.weight"],
+            f"{their}.mlp.gate_proj.weight": gate,
+            f"{their}.mlp.up_proj.weight": up,
+            f"{their}.mlp.down_proj.weight": ours[f"{our}.mlp.down.weight"],
+        }
+    return theirs
+
+
+def test_logits_equal_those_of_llama_in_transformers() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the peer warns of at import is its own affair
+        transformers = pytest.importorskip("transformers")
+        config_class, peer_class = transformers.LlamaConfig, transformers.LlamaForCausalLM
+    options = {"position": "rope", "norm": "rmsnorm", "activation": "swiglu", "tie_weights": False}
+    ours = spread_out(model(n_layers=3, **options))
+    config = config_class(
+        vocab_size=V,
+        hidden_size=32,
+        intermediate_size=inner_width(ours.config),
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        rms_norm_eps=1e-5,
+        bos_token_id=0,
+        eos_token_id=0,
+        tie_word_embeddings=False,
+    )
+    peer = peer_class(config).eval()
+    peer.load_state_dict(llama_weights(ours))
+    for length in (1, 5, 8):
+        ids = random_ids(3, length)
+        with torch.no_grad():
+            expected, actual = peer(ids).logits, ours(ids)
+        assert actual.std() > 0.5, "the logits must be far from the initial ones"
+        torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("vocabulary", [20, 65, 200])
 @pytest.mark.parametrize("n_layers", [1, 4])
 def test_the_loss_at_the_start_is_that_of_a_uniform_guess(vocabulary: int, n_layers: int) -> None:
@@ -150,6 +211,17 @@ def test_the_head_is_the_embedding_itself_and_listed_once() -> None:
     assert "lm_head.weight" not in names
 
 
+def test_a_head_of_its_own_has_its_own_weights() -> None:
+    network = model(tie_weights=False)
+    assert network.lm_head.weight is not network.token_embedding.weight
+    assert network.n_parameters() == model().n_parameters() + V * 32
+    assert not torch.equal(network.lm_head.weight, network.token_embedding.weight)
+
+
+def test_with_rotations_no_position_is_learned() -> None:
+    assert model(position="rope").n_parameters() == model().n_parameters() - 8 * 32
+
+
 def test_loaded_weights_give_the_same_logits_and_keep_the_head_tied() -> None:
     source, target, ids = spread_out(model()), model(seed=1), random_ids(2, 8)
     assert not torch.equal(source(ids), target(ids))
@@ -182,7 +254,7 @@ def test_weights_are_drawn_as_in_gpt2() -> None:
 
 def test_a_text_of_one_block_is_learned_by_heart() -> None:
     network, ids = model(n_layers=1).train(), random_ids(1, 9)
-    optimizer = adamw(network, TrainConfig(learning_rate=1e-2, weight_decay=0.0))
+    optimizer = adamw(network.parameters(), TrainConfig(learning_rate=1e-2, weight_decay=0.0))
     for _ in range(150):
         optimizer.zero_grad()
         torch.autograd.backward(network.loss(ids[:, :-1], ids[:, 1:]))
@@ -192,11 +264,32 @@ def test_a_text_of_one_block_is_learned_by_heart() -> None:
 
 @pytest.mark.parametrize("first", [1, 3, 8])
 @pytest.mark.parametrize("qk_norm", [False, True])
-def test_a_cache_gives_the_logits_of_the_whole_context(first: int, qk_norm: bool) -> None:
-    network, ids, cache = spread_out(model(qk_norm=qk_norm)), random_ids(2, 8), KVCache()
+@pytest.mark.parametrize("position", ["learned", "rope"])
+def test_a_cache_gives_the_logits_of_the_whole_context(
+    first: int, qk_norm: bool, position: str
+) -> None:
+    network = spread_out(model(qk_norm=qk_norm, position=position))
+    ids, cache = random_ids(2, 8), KVCache()
     parts = [network(ids[:, :first], cache)]
     parts += [network(ids[:, place : place + 1], cache) for place in range(first, 8)]
     torch.testing.assert_close(torch.cat(parts, dim=1), network(ids), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("qk_norm", [False, True])
+@pytest.mark.parametrize("position", ["learned", "rope"])
+def test_padding_at_the_left_changes_no_logits(position: str, qk_norm: bool) -> None:
+    network = spread_out(model(qk_norm=qk_norm, position=position))
+    padding, cache = torch.tensor([0, 2, 5]), KVCache()
+    ids, other = random_ids(3, 8), random_ids(3, 8, seed=1)
+    parts = [network(ids[:, :6], cache, padding)]
+    parts += [network(ids[:, place : place + 1], cache, padding) for place in (6, 7)]
+    for logits in (network(ids, padding=padding), torch.cat(parts, dim=1)):
+        for row, empty in enumerate(padding.tolist()):
+            alone = network(ids[row : row + 1, empty:])[0]
+            torch.testing.assert_close(logits[row, empty:], alone, atol=1e-5, rtol=1e-5)
+    is_text = torch.arange(8) >= padding[:, None]
+    unlike = network(torch.where(is_text, ids, other), padding=padding)
+    assert torch.equal(unlike[is_text], network(ids, padding=padding)[is_text])
 
 
 def test_dropout_acts_in_training_only() -> None:
@@ -206,7 +299,8 @@ def test_dropout_acts_in_training_only() -> None:
     assert not torch.equal(network(ids), network(ids))
 
 
-def test_positions_have_a_part_in_the_logits() -> None:
-    network, ids = spread_out(model()), torch.zeros(1, 8, dtype=torch.int64)
-    logits = network(ids)[0]
-    assert not torch.allclose(logits[3], logits[4])
+@pytest.mark.parametrize("position", ["learned", "rope"])
+def test_positions_have_a_part_in_the_logits(position: str) -> None:
+    network, ids = spread_out(model(position=position)), torch.tensor([[1, 2, 0, 0, 0]])
+    other = torch.tensor([[2, 1, 0, 0, 0]])
+    assert not torch.allclose(network(ids)[0, 4], network(other)[0, 4])

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tinygpt.config import TrainConfig
-from tinygpt.schedule import due, learning_rate
+from tinygpt.schedule import due, learning_rate, share
 
 COSINE_HALF = 0.1 + 0.9 / 2
 
@@ -19,7 +19,7 @@ def train_config(**values: object) -> TrainConfig:
     ("step", "expected"),
     [(0, 0.25), (1, 0.5), (2, 0.75), (3, 1.0)],
 )
-@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
+@pytest.mark.parametrize("schedule", ["cosine", "wsd", "linear", "constant"])
 def test_the_warmup_rises_linearly_and_its_last_update_has_the_peak(
     schedule: str, step: int, expected: float
 ) -> None:
@@ -39,6 +39,11 @@ def test_the_warmup_rises_linearly_and_its_last_update_has_the_peak(
         ("linear", 7, 0.55),
         ("linear", 9, 0.1 + 0.9 / 6),
         ("linear", 10, 0.1),
+        ("wsd", 4, 1.0),
+        ("wsd", 6, 1.0),  # the last 0.4 of 10 updates fall
+        ("wsd", 7, 0.1 + 0.9 * 3 / 4),
+        ("wsd", 9, 0.1 + 0.9 / 4),
+        ("wsd", 10, 0.1),
         ("constant", 4, 1.0),
         ("constant", 9, 1.0),
         ("constant", 10, 1.0),
@@ -98,3 +103,27 @@ def test_what_is_due_comes_every_interval_from_step_0_and_at_the_last_step(
     interval: int, last: int, expected: list[int]
 ) -> None:
     assert [step for step in range(last + 1) if due(step, interval, last)] == expected
+
+
+@pytest.mark.parametrize(
+    ("decay_fraction", "shares"),
+    [
+        (0.2, [1.0] * 9 + [0.5]),
+        (0.5, [1.0] * 6 + [0.8, 0.6, 0.4, 0.2]),
+        (1.0, [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]),
+    ],
+)
+def test_wsd_is_constant_until_its_last_part_falls_linearly(
+    decay_fraction: float, shares: list[float]
+) -> None:
+    train = train_config(
+        schedule="wsd", decay_fraction=decay_fraction, warmup_iters=0, min_lr_ratio=0.0
+    )
+    assert [share(step, train) for step in range(10)] == pytest.approx(shares)
+
+
+def test_a_schedule_is_exactly_at_its_peak_and_at_its_floor() -> None:
+    for schedule in ("cosine", "wsd", "linear", "constant"):
+        train = train_config(schedule=schedule, min_lr_ratio=0.3)
+        assert share(4, train) == 1.0
+        assert share(10, train) == (1.0 if schedule == "constant" else 0.3)

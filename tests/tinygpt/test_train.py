@@ -311,7 +311,7 @@ def test_a_diverged_run_says_why_and_says_so_again(
     command = [*tiny_settings, "train.learning_rate=1e30", "--out", str(tmp_path / "run")]
     assert main(command) == 5
     (line,) = capsys.readouterr().err.splitlines()
-    assert "diverged: the gradient of update" in line
+    assert "diverged: the loss or the gradient of update" in line
     assert read_json(tmp_path / "run" / "result.json")["state"] == "failed"
     assert main(command) == 5
     assert "already failed" in capsys.readouterr().out

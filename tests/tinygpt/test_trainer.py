@@ -9,25 +9,22 @@ from typing import Any
 
 import pytest
 import torch
+from pairs import OPTIONS as EVERY_OPTION
+from pairs import covering, name_of
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tinygpt.config import RunConfig
-from tinygpt.corpus import CorpusError
+from tinygpt.corpus import in_memory
 from tinygpt.events import Evaluated, Event, Finished, Sampled, Snapshot, Stepped, Trained
 from tinygpt.schedule import learning_rate
-from tinygpt.tokenizer import CharTokenizer, UnseenCharacterError
+from tinygpt.source import CorpusError
+from tinygpt.tokenizer import UnseenCharacterError
 from tinygpt.trainer import DivergedError, Trainer
 
 MakeConfig = Callable[..., RunConfig]
 MakeTrainer = Callable[..., Trainer]
 
-VARIANTS: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "dropout": {"model.dropout": 0.2},
-    "accumulation": {"train.accumulation": 3, "model.dropout": 0.1},
-    "bf16": {"train.precision": "bf16"},
-    "variant": {"model.qk_norm": True, "model.bias": True, "model.dropout": 0.1},
-    "unclipped": {"train.grad_clip": 0, "train.weight_decay": 0, "train.schedule": "constant"},
-}
+OPTIONS = pytest.mark.parametrize("options", covering(EVERY_OPTION), ids=name_of)
 
 
 @pytest.fixture
@@ -35,7 +32,7 @@ def trainer(tiny: MakeConfig, text: str) -> MakeTrainer:
     """Make a trainer of the smallest useful run, with some dotted keys set."""
 
     def make(values: Mapping[str, Any] | None = None, of: str = text) -> Trainer:
-        return Trainer(tiny(values), of, CharTokenizer.of(of))
+        return Trainer(tiny(values), in_memory("text", of.encode()))
 
     return make
 
@@ -86,11 +83,11 @@ def test_events_come_in_the_promised_order(trainer: MakeTrainer) -> None:
     ]
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@OPTIONS
 def test_a_run_resumed_at_any_step_goes_on_with_the_same_bytes(
-    trainer: MakeTrainer, variant: str
+    trainer: MakeTrainer, options: dict[str, Any]
 ) -> None:
-    values = {**VARIANTS[variant], "train.max_iters": 6, "train.eval_interval": 2}
+    values = {**options, "train.max_iters": 6, "train.eval_interval": 2}
     whole = finish(trainer(values))
     for step in range(7):
         first = trainer(values)
@@ -103,9 +100,11 @@ def test_a_run_resumed_at_any_step_goes_on_with_the_same_bytes(
         assert finish(second) == whole[start:], f"resumed at step {step}"
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_a_restored_state_is_saved_as_the_same_bytes(trainer: MakeTrainer, variant: str) -> None:
-    one, two = trainer(VARIANTS[variant]), trainer(VARIANTS[variant])
+@OPTIONS
+def test_a_restored_state_is_saved_as_the_same_bytes(
+    trainer: MakeTrainer, options: dict[str, Any]
+) -> None:
+    one, two = trainer(options), trainer(options)
     for step in (0, 3):
         advance(one, step)
         two.restore(one.snapshot())
@@ -182,8 +181,16 @@ def test_how_a_run_is_watched_does_not_change_what_it_learns(
         {"train.batch_size": 5},
         {"train.accumulation": 2},
         {"train.precision": "bf16"},
+        {"train.schedule": "wsd"},
+        {"train.optimizer": "muon"},
         {"model.dropout": 0.1},
+        {"model.position": "rope"},
+        {"model.norm": "rmsnorm"},
+        {"model.activation": "relu2"},
+        {"model.activation": "swiglu"},
         {"model.qk_norm": True},
+        {"model.bias": True},
+        {"model.tie_weights": False},
         {"data.val_fraction": 0.2},
     ],
 )
@@ -191,6 +198,26 @@ def test_every_setting_of_the_training_has_a_part_in_it(
     trainer: MakeTrainer, values: dict[str, Any]
 ) -> None:
     plain, other = trainer(), trainer(values)
+    finish(plain)
+    finish(other)
+    assert plain.snapshot() != other.snapshot()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"train.muon_lr": 0.1},
+        {"train.muon_momentum": 0.8},
+        {"train.muon_ns_steps": 4},
+        {"train.learning_rate": 2e-3},
+        {"train.weight_decay": 0.2},
+    ],
+)
+def test_every_setting_of_muon_has_a_part_in_it(
+    trainer: MakeTrainer, values: dict[str, Any]
+) -> None:
+    muon = {"train.optimizer": "muon"}
+    plain, other = trainer(muon), trainer({**muon, **values})
     finish(plain)
     finish(other)
     assert plain.snapshot() != other.snapshot()
@@ -363,6 +390,65 @@ def test_a_diverging_run_stops_before_the_update_that_would_spoil_the_weights(
     assert f"update {trained.step + 1} " in str(raised.value)
     assert trained.snapshot() == states[-1]
     assert all(weight.isfinite().all() for weight in trained.model.parameters())
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("spoilt", [math.nan, math.inf, -math.inf])
+def test_a_spoilt_update_names_its_step_and_leaves_what_can_be_saved(
+    trainer: MakeTrainer, optimizer: str, spoilt: float
+) -> None:
+    trained = trainer({"train.optimizer": optimizer})
+    advance(trained, 5)
+    before = trained.snapshot()
+    weights = trained.model.blocks.get_parameter("0.mlp.up.weight")
+    weights.register_hook(lambda gradient: gradient * spoilt)
+    with pytest.raises(DivergedError, match="the gradient of update 6 is not finite"):
+        finish(trained)
+    assert trained.snapshot() == before
+
+
+@pytest.mark.parametrize("log_interval", [2, 5, 100])
+def test_where_a_device_is_not_waited_for_a_spoilt_update_is_refused_before_it_is_told_or_saved(
+    trainer: MakeTrainer, log_interval: int
+) -> None:
+    trained = trainer({"train.log_interval": log_interval, "checkpoint.interval": 4})
+    trained.waits = False
+    advance(trained, 5)
+    gradient_is_spoilt = trained.model.token_embedding.weight.register_hook(lambda g: g * math.nan)
+    told: list[Event] = []
+    with pytest.raises(DivergedError, match="the gradient of update 6 is not finite"):
+        told.extend(trained.events())
+    assert {type(event) for event in told} <= {Stepped}
+    gradient_is_spoilt.remove()
+    with pytest.raises(DivergedError, match="the gradient of update 6 is not finite"):
+        trained.snapshot()
+
+
+class Asked(TorchDispatchMode):
+    """The names of all operations that are asked of torch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(
+        self, operation: Any, kinds: Any, arguments: Any = (), named: Any = None
+    ) -> Any:
+        self.names.add(str(operation))
+        return operation(*arguments, **(named or {}))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_step_between_two_rows_takes_no_number_out_of_torch(
+    trainer: MakeTrainer, optimizer: str
+) -> None:
+    """On a GPU each would wait for the device."""
+    trained = trainer({"train.optimizer": optimizer, "train.log_interval": 100})
+    advance(trained, 5)
+    with Asked() as asked:
+        advance(trained, 7)
+    assert "aten.mm.default" in asked.names
+    assert "aten._local_scalar_dense.default" not in asked.names
 
 
 def test_a_loss_that_is_not_finite_is_never_reported(trainer: MakeTrainer) -> None:

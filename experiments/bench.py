@@ -1,0 +1,176 @@
+"""How fast this machine trains, and what the harness costs: `python -m experiments.bench`.
+
+Everything is compared with something measured in the same minutes; nothing is passed or failed.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from experiments import overheads, races
+from experiments.contest import ContestError, Entry, contending
+from tinygpt import corpus
+from tinygpt.corpus import Corpus
+from tinygpt.exits import DONE, TEMPORARY, complain, run_command
+from tinygpt.files import write_atomically
+
+Result = dict[str, Any]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    try:
+        return run_command(lambda: bench(arguments))
+    except ContestError as error:
+        return complain(f"{error}; run the same command again", TEMPORARY)
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.bench",
+        description="Measure speed and overheads on this machine's processor, against a plain "
+        "nanoGPT-like loop. Takes minutes; let nothing else run.",
+    )
+    add = parser.add_argument
+    known = ", ".join(SECTIONS)
+    add("sections", nargs="*", type=section, metavar="SECTION", help=f"{known}; default: all")
+    add("--rounds", type=positive, default=7, metavar="N", help="default %(default)s")
+    add("--corpus", default="auto", metavar="NAME", help="as data.corpus (default %(default)s)")
+    out = Path("runs/bench.json")
+    add("--json", type=Path, default=out, metavar="FILE", help="default %(default)s")
+    return parser
+
+
+def positive(text: str) -> int:
+    """A whole number from 1; raises ArgumentTypeError."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text!r}")
+    return int(text)
+
+
+def section(text: str) -> str:
+    """The name of a section; raises ArgumentTypeError."""
+    if text not in SECTIONS:
+        raise argparse.ArgumentTypeError(f"no section {text!r}, choose of {', '.join(SECTIONS)}")
+    return text
+
+
+def bench(arguments: argparse.Namespace) -> int:
+    """Measure the sections and write what they found after each; returns the exit code."""
+    console = Console(highlight=False, soft_wrap=True)
+    text = corpus.load(arguments.corpus, say=console.print)
+    text.encode()  # once, before every contender would
+    results: Result = {"machine": machine(pinned(text)), "rounds": arguments.rounds}
+    introduce(console, results["machine"], text)
+    save(results, arguments.json)  # what cannot be written is known before anything is measured
+    for name in arguments.sections or SECTIONS:
+        results[name] = SECTIONS[name](console, pinned(text), arguments.rounds)
+        save(results, arguments.json)
+    console.print(f"{arguments.json} has all of it")
+    return DONE
+
+
+def save(results: Result, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, (json.dumps(results, indent=2) + "\n").encode())
+
+
+def pinned(text: Corpus) -> Result:
+    """The keys of a run on a text."""
+    return {"data.corpus": text.name, "data.sha256": text.sha256}
+
+
+def machine(text: Result) -> Result:
+    """The processor and torch, as a contender finds them."""
+    with contending([Entry("ours", "ours", races.ENDLESS | text)]) as (_, (hello,)):
+        facts = {name: hello[name] for name in ("cpu", "cpu_capability", "torch", "precision")}
+    return {**facts, "cores": os.cpu_count()}
+
+
+def introduce(console: Console, facts: Result, text: Corpus) -> None:
+    console.print(
+        f"{facts['cpu']}, {facts['cores']} cores, {facts['cpu_capability']}, "
+        f"torch {facts['torch']}; precision auto is {facts['precision']} here"
+    )
+    console.print(f"corpus {text.name}, {len(text):,} characters")
+
+
+def speed(console: Console, text: Result, rounds: int) -> Result:
+    results = {}
+    for width in races.WIDTHS:
+        speeds = races.speeds(races.entries(width, text), rounds)
+        rows = [
+            (s.name, s.threads, s.precision, f"{s.tokens_per_second_per_core:,.0f}", s.ratio)
+            for s in speeds
+        ]
+        title = f"d_model {width}: characters per second and core"
+        show(console, title, ("", "threads", "precision", "speed", "ratio"), rows)
+        results[str(width)] = [asdict(s) for s in speeds]
+    return results
+
+
+def workers(console: Console, text: Result, rounds: int) -> Result:
+    scaling = races.scaling(text, rounds)
+    rows = [(1, f"{scaling.alone:.1f}", ""), (2, f"{scaling.together:.1f}", scaling.ratio)]
+    show(console, "Two workers against one", ("workers", "steps/s", "ratio"), rows)
+    return asdict(scaling)
+
+
+def recipes(console: Console, text: Result, rounds: int) -> Result:
+    """Each is trained once, whatever `rounds` says."""
+    found = list(races.trained(text))
+    rows = [
+        (
+            t.name,
+            t.steps,
+            f"{t.val_loss:.4f}",
+            f"{t.core_seconds:.1f}",
+            f"{found[0].core_seconds / t.core_seconds:.2f}",
+        )
+        for t in found
+    ]
+    show(console, "Time to loss", ("", "steps", "val_loss", "core-seconds", "ratio"), rows)
+    return {t.name: asdict(t) for t in found}
+
+
+def costs(console: Console, text: Result, rounds: int) -> Result:
+    with tempfile.TemporaryDirectory() as directory:
+        found = overheads.overheads(text, rounds, Path(directory))
+    times, steps = asdict(found), found.in_steps()
+    rows = [(name, f"{ms:.2f}", f"{steps[name]:.3f}") for name, ms in times.items()]
+    show(console, "Overheads of one run", ("", "ms", "steps"), rows)
+    starts = dict(overheads.starts(rounds))
+    show(console, "Starting", ("", "ms"), [(name, f"{ms:.0f}") for name, ms in starts.items()])
+    return {"ms": times, "in_steps": steps, "starting_ms": starts}
+
+
+def show(
+    console: Console, title: str, columns: Sequence[str], rows: Iterable[Iterable[object]]
+) -> None:
+    """Print a table: names at the left, figures at the right."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(str, row))
+    console.print(table)
+
+
+SECTIONS: dict[str, Callable[[Console, Result, int], Result]] = {
+    "speed": speed,
+    "workers": workers,
+    "recipes": recipes,
+    "overheads": costs,
+}
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,40 @@
+"""What is measured of the machine."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+
+from tinygpt import hardware
+
+
+@pytest.fixture
+def with_threads() -> Iterator[Callable[[int], None]]:
+    """Set torch's threads for one test."""
+    yield torch.set_num_threads
+    torch.set_num_threads(1)
+
+
+def test_a_peak_is_measured_once_for_a_precision_and_a_number_of_threads(
+    with_threads: Callable[[int], None],
+) -> None:
+    """Two measurements would not agree to the last digit."""
+    single = hardware.peak_flops("cpu", "fp32")
+    assert single == hardware.peak_flops("cpu", "fp32") > 0
+    assert hardware.peak_flops("cpu", "bf16") != single
+    with_threads(2)
+    assert hardware.peak_flops("cpu", "fp32") != single
+
+
+def test_a_peak_draws_no_random_number(with_threads: Callable[[int], None]) -> None:
+    with_threads(3)  # so that it is measured here
+    before = torch.get_rng_state()
+    hardware.peak_flops("cpu", "fp32")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_peak_memory_is_in_bytes_and_remembers_what_was_given_back() -> None:
+    size = 1 << 26
+    block = bytearray(b"x") * size
+    del block
+    assert size < hardware.peak_memory("cpu") < 1 << 40
