@@ -91,17 +91,19 @@ class Attention(nn.Module):
         dtype = torch.float32 if x.device.type == "cpu" else qkv.dtype
         with torch.autocast(x.device.type, enabled=False):
             y = self._attend(qkv.to(dtype), context)
-        out: Tensor = self.out(y.transpose(1, 2).flatten(2))
+        # One pass: in the layout that the product wants, in its format.
+        heads = y.transpose(1, 2).to(qkv.dtype, memory_format=torch.contiguous_format)
+        out: Tensor = self.out(heads.flatten(2))
         return out
 
     def _attend(self, qkv: Tensor, context: Context) -> Tensor:
         """From (B, T, 3, H, D) to (B, H, T, D)."""
-        qk, v = qkv[:, :, :2], qkv[:, :, 2].transpose(1, 2)
+        qk, v = torch.split(qkv, [2, 1], dim=2)
         if self.qk_norm:
             qk = F.rms_norm(qk, (self.d_head,))
         if context.rotation is not None:
             qk = rotated(qk, context.rotation)
-        q, k = qk.transpose(1, 3).unbind(2)
+        q, k, v = (part.transpose(1, 2) for part in (*qk.unbind(2), v.squeeze(2)))
         if context.cache is not None:
             k, v = context.cache.extend(self.layer, k, v)
         return F.scaled_dot_product_attention(

@@ -1,5 +1,6 @@
 """What the machine offers, and the process-wide torch settings a run needs."""
 
+import ctypes
 import functools
 import os
 import platform
@@ -25,8 +26,10 @@ def offer() -> dict[str, bool]:
 
 
 def configure(train: TrainConfig) -> None:
-    """Set torch's threads and determinism for this process; `train` must be settled."""
+    """Set torch's threads and determinism and the C library's memory for this process; `train` must
+    be settled."""
     torch.set_num_threads(train.threads)
+    keep_freed_memory()
     if train.device == "cuda" and train.deterministic:
         # cuBLAS is deterministic only with a workspace of fixed size, set before its first use.
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
@@ -37,6 +40,22 @@ def configure(train: TrainConfig) -> None:
 def threads() -> int:
     """How many threads torch has in this process."""
     return torch.get_num_threads()
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""From malloc.h."""
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep what a training step frees for the next step.
+
+    Else it returns the memory of most activations to the system, which then zeroes thousands of
+    pages anew in every step: a tenth of the time of a small model.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
+            libc.mallopt(parameter, 1 << 30)
 
 
 def peak_flops(device: str, precision: str) -> float:

@@ -1,5 +1,8 @@
 """What is measured of the machine."""
 
+import platform
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -38,3 +41,34 @@ def test_peak_memory_is_in_bytes_and_remembers_what_was_given_back() -> None:
     block = bytearray(b"x") * size
     del block
     assert size < hardware.peak_memory("cpu") < 1 << 40
+
+
+KEPT = """\
+import resource, sys, torch
+from tinygpt import hardware
+from tinygpt.config import TrainConfig
+
+if sys.argv[1] == "configured":
+    hardware.configure(TrainConfig(device="cpu", precision="fp32"))
+for step in range(8):
+    if step == 4:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    tensor = torch.ones(1 << 24)
+    del tensor
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc is meant")
+def test_memory_that_a_step_frees_is_there_for_the_next() -> None:
+    """A tensor of 64 MB, made four times: its pages are new each time, or none is."""
+    plain, configured = (
+        int(
+            subprocess.run(
+                [sys.executable, "-c", KEPT, how], capture_output=True, check=True
+            ).stdout
+        )
+        for how in ("plain", "configured")
+    )
+    assert configured < 100
+    assert plain > 10 * max(1, configured)
