@@ -47,23 +47,21 @@ NANOGPT: dict[str, Any] = {
     "train.max_iters": 2000,
 }
 """nanoGPT's recipe for a CPU, config/train_shakespeare_char.py with its README's changes."""
+MUON: dict[str, Any] = FAST | {
+    "train.learning_rate": 0.02,
+    "train.muon_lr": 0.02,
+    "train.muon_momentum": 0.85,
+    "train.weight_decay": 0.0,
+    "train.schedule": "wsd",
+    "train.decay_fraction": 0.7,
+    "train.warmup_iters": 20,
+    "train.min_lr_ratio": 0.0,
+}
 RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
     "reference": ("reference", NANOGPT | FP32),
     "ours, the same recipe": ("ours", NANOGPT),
-    "ours, fast": (
-        "ours",
-        FAST
-        | {
-            "train.learning_rate": 3e-3,
-            "train.muon_lr": 0.02,
-            "train.weight_decay": 0.0,
-            "train.schedule": "wsd",
-            "train.decay_fraction": 0.5,
-            "train.warmup_iters": 20,
-            "train.max_iters": 400,
-            "train.min_lr_ratio": 0.0,
-        },
-    ),
+    "ours, fast": ("ours", MUON | {"train.max_iters": 270}),
+    "ours, fast, longer": ("ours", MUON | {"train.max_iters": 500}),
 }
 """Whose loop, and the run by dotted keys."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pairs import OPTIONS, covering
 
 Rows = Callable[[Path], Sequence[dict[str, Any]]]
 Write = Callable[..., Path]
@@ -185,3 +186,31 @@ def test_a_second_command_on_a_sweep_is_refused_and_disturbs_nothing(
     process.send_signal(signal.SIGTERM)
     assert ended(process, LEAVING_SECONDS).code == 143
     assert group_of(process.pid) == []
+
+
+@pytest.mark.chaos
+def test_every_two_options_leave_the_same_bytes_however_often_their_sweep_is_killed(
+    start: Any, command: Any, write_sweep: Write, facts: Any, until: Any, tmp_path: Path
+) -> None:
+    settings = covering(OPTIONS)
+    searched: dict[str, Any] = {
+        "trials": len(settings),
+        "sampler": {"type": "random"},
+        "pruner": {"type": "none"},
+        "space": {key: {"type": "categorical", "choices": list(OPTIONS[key])} for key in OPTIONS},
+        "enqueue": settings,
+    }
+    once, often = tmp_path / "once", tmp_path / "often"
+    for place in (once, often):
+        place.mkdir()
+    file = write_sweep(once, **searched)
+    assert command("experiments.sweep", file, "--workers", 1, cwd=once).code == 0
+    whole, path = metrics_bytes(once / "runs" / "tiny"), often / "runs" / "tiny"
+    file = write_sweep(often, **searched)
+    for share in (0.1, 0.3, 0.5, 0.7, 0.9):
+        process = start("experiments.sweep", file, "--workers", 2, cwd=often)
+        until(lambda share=share: metrics_bytes(path) >= share * whole)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert command("experiments.sweep", file, "--workers", 2, cwd=often).code == 0
+    assert facts(path) == facts(once / "runs" / "tiny")

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from experiments import spec, sweep
+from tinygpt import config
+from tinygpt.flops import flops_per_token
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / "sweeps").glob("*.yaml"))
@@ -19,6 +21,22 @@ def test_a_shipped_sweep_loads_and_has_a_complete_baseline(file: Path) -> None:
     assert read.enqueue
     assert set(read.enqueue[0]) == set(read.space)
     assert read.trials >= 12
+
+
+def test_the_comparison_of_choices_names_every_trial_at_the_same_compute() -> None:
+    read, _ = spec.read(ROOT / "sweeps" / "architecture.yaml", [])
+    assert len(read.enqueue) == read.trials
+    assert all(set(values) == set(read.space) for values in read.enqueue)
+    assert len({tuple(values.items()) for values in read.enqueue}) == read.trials
+    for parameter, choices in read.space.items():
+        tried = {values[parameter] for values in read.enqueue}
+        assert tried == set(choices.values() or ()), parameter
+    base = config.as_dict(read.run)
+    costs = [
+        flops_per_token(config.run_config(config.with_values(base, values)).model, 65)
+        for values in read.enqueue
+    ]
+    assert max(costs) < 1.01 * min(costs)
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from pairs import OPTIONS, covering, name_of
 
 from tinygpt.checkpoint import load, save, steps
 from tinygpt.config import RunConfig, to_json
@@ -248,6 +249,17 @@ def test_a_run_stopped_at_every_step_ends_as_if_it_never_was(
         assert finish(execute(tmp_path, stopping=lambda: True))[-1] == Stopped(step)
     assert finish(execute(tmp_path))[-1] == Finished(LAST)
     assert files_of(tmp_path) == files_of(whole[0])
+
+
+@pytest.mark.parametrize("options", covering(OPTIONS), ids=name_of)
+def test_a_run_of_any_two_options_left_and_gone_on_with_ends_as_if_it_never_was(
+    execute: Execute, files_of: FilesOf, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    finish(execute(tmp_path / "whole", options))
+    for taken in (7, 16):
+        assert Finished(LAST) not in leave_after(execute(tmp_path / "left", options), taken)
+    assert finish(execute(tmp_path / "left", options))[-1] == Finished(LAST)
+    assert files_of(tmp_path / "left") == files_of(tmp_path / "whole")
 
 
 def test_a_complete_run_executed_again_leaves_the_same_bytes(
