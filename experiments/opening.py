@@ -120,6 +120,8 @@ def begin(request: Request, text: Corpus, hello: Message | None) -> tuple[Sweep,
     sweep_dir, now = request.sweep_dir, versions(hello)
     if sweep_dir.begun():
         begun, facts = sweep_dir.read_sweep()
+        if hello is not None:
+            config.refuse_absent(begun.run.train.device, gpu=hello["offer"]["gpu"])
         then = facts["versions"]
         changed = [
             f"{name} was {then[name]}, is {now[name]}" for name in now if then[name] != now[name]

@@ -56,6 +56,8 @@ def overheads(text: Mapping[str, Any], count: int, path: Path) -> Overheads:
             child.send(verdict="go on")
     finally:
         leave(child)
+    if "seconds" not in message:
+        raise ContestError("the run that is measured diverged")
     asked = len(run_dir.evaluations())
     return from_timings(read_rows(run_dir.timings), message["seconds"]["verdict"] / asked)
 
@@ -118,6 +120,8 @@ def heard(child: Child, *events: str) -> Message:
         for message in child.poll(60):
             if message["event"] in events:
                 return message
+            if message["event"] in ("storage", "unusable"):
+                raise ContestError(message["reason"])
     raise ContestError(f"a worker does not go on: {child.last_words()}")
 
 

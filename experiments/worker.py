@@ -119,6 +119,9 @@ class Worker:
             full = error.errno in FULL
             reason = f"{error.filename or run_dir.path}: {error.strerror or error}"
             return {"event": "storage", "reason": reason, "full": full}
+        except hardware.GpuFullError as error:  # others have the GPU's memory, not the trial
+            reason = f"the GPU is full ({str(error).splitlines()[0]}); take fewer --workers"
+            return {"event": "storage", "reason": reason, "full": False}
         except Exception:  # whatever it is ends this process; worker.log shall say what it was
             traceback.print_exc()
             raise SystemExit(1) from None

@@ -49,7 +49,7 @@ class Cache:
         try:
             with open(self.path, "rb", opener=_as_it_is) as file:
                 return self._verified(file)
-        except OSError:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def write(self, survey: Survey, encode: Encode) -> memoryview:
@@ -65,6 +65,9 @@ class Cache:
                 return _fill(file, survey, encode)
 
     def _verified(self, file: IO[bytes]) -> Cached | None:
+        # Whoever may write here could have made a sound file of other ids.
+        if os.fstat(file.fileno()).st_uid not in (os.geteuid(), 0):
+            return None
         promised = file.readline(65).strip()
         if _digest(file).encode() != promised:
             return None
@@ -73,7 +76,9 @@ class Cache:
         expected = {"format": FORMAT, "source": self.sha256, "byteorder": sys.byteorder}
         if any(about.get(key) != value for key, value in expected.items()):
             return None
-        return Cached(about["characters"], _mapped(file, about["type"]))
+        characters, ids = about["characters"], _mapped(file, about["type"])
+        sound = len(set(characters)) == len(characters) and len(ids) == about["count"]
+        return Cached(characters, ids) if sound else None
 
     def _write_beside(self, survey: Survey, encode: Encode) -> memoryview:
         # mkstemp opens no file or link that is there, and for nobody else: the text may be private.
@@ -81,8 +86,8 @@ class Cache:
             dir=self.path.parent, prefix=f"{self.path.stem}.", suffix=".ids"
         )
         with open(descriptor, "w+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
             try:
+                fcntl.flock(file, fcntl.LOCK_EX)
                 ids = _fill(file, survey, encode)
                 os.fsync(file.fileno())
                 os.replace(name, self.path)

@@ -124,7 +124,8 @@ class TrainConfig(Checked):
     Hutter 2017, arXiv:1608.03983; wsd, constant and then a linear fall: Hu et al. 2024,
     arXiv:2404.06395)."""
     decay_fraction: Annotated[float, Range(above=0, maximum=1)] = 0.4
-    """Share of max_iters over which wsd falls. Worth searching: 0.1 to 0.8."""
+    """Share of max_iters over which wsd falls, at most what follows the warmup. Worth searching:
+    0.1 to 0.8."""
     warmup_iters: Count = 50
     """Updates over which the learning rate rises linearly from 0; a shorter run ends on the way
     up. Worth searching: 1 to 10 percent of max_iters."""
@@ -134,8 +135,9 @@ class TrainConfig(Checked):
     accumulation: Positive = 1
     """Micro-batches per update, whose gradients are averaged: a batch larger than memory holds."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Format of the matrix products; weights, norms and loss are fp32 either way, on a CPU
-    attention too. auto: bf16 where the processor or the GPU multiplies in it, else fp32."""
+    """Format of the model's matrix products; weights, norms and loss are fp32 either way, on a CPU
+    attention too, and Muon's own products are bf16 either way. auto: bf16 where the processor or
+    the GPU multiplies in it, else fp32."""
     deterministic: bool = True
     """Whether a GPU may only use kernels that give the same bits every time; a CPU always does."""
     compile: bool = False
@@ -211,15 +213,20 @@ def settled(config: RunConfig, *, gpu: bool, gpu_bf16: bool, cpu_bf16: bool) -> 
     """
     train = config.train
     device = train.device if train.device != "auto" else ("cuda" if gpu else "cpu")
-    if device == "cuda" and not gpu:
-        problem = "torch finds no GPU here; use cpu, or install torch's CUDA build"
-        raise ConfigError([Problem(("train", "device"), problem)])
+    refuse_absent(device, gpu=gpu)
     precision = train.precision
     if precision == "auto":
         native = gpu_bf16 if device == "cuda" else cpu_bf16
         precision = "bf16" if native else "fp32"
     train = dataclasses.replace(train, device=device, precision=precision)
     return dataclasses.replace(config, train=train)
+
+
+def refuse_absent(device: str, *, gpu: bool) -> None:
+    """Raise ConfigError if a run that is to be trained on a GPU finds none."""
+    if device == "cuda" and not gpu:
+        problem = "torch finds no GPU here; use cpu, or install torch's CUDA build"
+        raise ConfigError([Problem(("train", "device"), problem)])
 
 
 @functools.cache

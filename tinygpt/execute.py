@@ -93,6 +93,7 @@ class Execution:
                 yield from self._durably(trainer)
             except DivergedError as error:
                 self._metrics.sync()
+                checkpoint.retain(self.run_dir.checkpoints, self._retained(ended=True))
                 self.run_dir.conclude("failed", f"diverged: {error}")
                 raise
 
@@ -202,12 +203,12 @@ class Execution:
         self._log_time("checkpoint", step, seconds + spent)
         return Saved(step)
 
-    def _retained(self) -> set[int]:
-        """The newest `keep` that were due, the best, and the newest of all: one saved out of turn,
-        by a stop, goes as soon as it is not needed."""
+    def _retained(self, ended: bool = False) -> set[int]:
+        """The newest `keep` that were due, the best, and, until the run has ended, the newest of
+        all: one saved out of turn, by a stop, goes as soon as it is not needed."""
         config, present = self.config, checkpoint.steps(self.run_dir.checkpoints)
         scheduled = [step for step in present if self._scheduled(step)]
-        kept = {*scheduled[-config.checkpoint.keep :], present[-1]}
+        kept = {*scheduled[-config.checkpoint.keep :], *([] if ended else present[-1:])}
         return kept | ({best_of(self._evaluations)["step"]} if self._evaluations else set())
 
     def _scheduled(self, step: int) -> bool:

@@ -12,11 +12,11 @@ import torch
 
 from tinygpt import checkpoint
 from tinygpt.checkpoint import Checkpoint
-from tinygpt.exits import BAD_INPUT, DONE, complain, run_command
+from tinygpt.exits import BAD_INPUT, DONE, UNUSABLE_RECORD, complain, run_command
 from tinygpt.files import RecordError
 from tinygpt.model import TinyGPT
 from tinygpt.rundir import RunDir, best_of
-from tinygpt.sampling import Choice, generate_batch
+from tinygpt.sampling import Choice, NotFiniteError, generate_batch
 from tinygpt.seeding import derive
 from tinygpt.tokenizer import CharTokenizer
 
@@ -42,8 +42,8 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tinygpt.generate",
         description="Write text with the model of a run or of a sweep's trial.",
-        epilog="A text follows from model, prompt, options and the number of its sample; what else "
-        "is written beside it has no part in it.",
+        epilog="A text follows from model, prompt, options and the number of its sample; up to "
+        "rounding, what else is written beside it has no part in it.",
     )
     add = parser.add_argument
     add("run_dir", type=Path, help="a run directory, for instance runs/small/trials/0007")
@@ -79,7 +79,11 @@ def generate(arguments: argparse.Namespace) -> int:
     choice = Choice(arguments.temperature, arguments.top_k, arguments.top_p)
     for first in range(0, len(wanted), TOGETHER):
         together = wanted[first : first + TOGETHER]
-        write(model, tokenizer, together, arguments.max_new_tokens, choice)
+        try:
+            write(model, tokenizer, together, arguments.max_new_tokens, choice)
+        except NotFiniteError as error:
+            what = f"{arguments.run_dir}: {error}, this checkpoint is of a run that diverged"
+            return complain(f"{what}; take an earlier one with --checkpoint", UNUSABLE_RECORD)
     return DONE
 
 

@@ -13,6 +13,9 @@ import torch
 
 from tinygpt.config import TrainConfig
 
+GpuFullError = torch.OutOfMemoryError
+"""A GPU has no memory left; others may hold it."""
+
 
 def offer() -> dict[str, bool]:
     """What `config.settled` wants to know of this machine."""
@@ -54,8 +57,9 @@ def keep_freed_memory() -> None:
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
-        for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
-            libc.mallopt(parameter, 1 << 30)
+        # More than 32 MB is refused by older versions, and then the other must stay as it is too.
+        if libc.mallopt(M_MMAP_THRESHOLD, 1 << 25):
+            libc.mallopt(M_TRIM_THRESHOLD, 1 << 30)
 
 
 def peak_flops(device: str, precision: str) -> float:
@@ -109,6 +113,8 @@ KERNELS = (
     "MKL_ENABLE_INSTRUCTIONS",
     "ONEDNN_MAX_CPU_ISA",
     "ONEDNN_DEFAULT_FPMATH_MODE",
+    "DNNL_MAX_CPU_ISA",
+    "DNNL_DEFAULT_FPMATH_MODE",
 )
 """Environment variables by which torch's libraries choose other kernels, and so other bits."""
 

@@ -15,11 +15,11 @@ Kind = TypeVar("Kind", bound=Optimizer)
 def optimizers(model: TinyGPT, train: TrainConfig) -> list[Optimizer]:
     """What trains each weight: AdamW all of them, or Muon the matrices inside the blocks and AdamW
     the rest. Every group has its peak learning rate in `peak_lr`."""
-    weights = set(model.parameters())
     if train.optimizer == "adamw":
         return [adamw(model.parameters(), train)]
     hidden = [weight for weight in model.blocks.parameters() if weight.dim() == 2]
-    rest = [weight for weight in model.parameters() if weight in weights.difference(hidden)]
+    chosen = set(hidden)
+    rest = [weight for weight in model.parameters() if weight not in chosen]
     return [muon(hidden, train), adamw(rest, train)]
 
 

@@ -10,6 +10,10 @@ from tinygpt.block import KVCache
 from tinygpt.model import TinyGPT
 
 
+class NotFiniteError(ArithmeticError):
+    """The model is spoilt: its logits are no numbers to draw by."""
+
+
 class Choice(NamedTuple):
     """How the next character is chosen."""
 
@@ -85,7 +89,12 @@ def next_logits(
 
 
 def draw(logits: Tensor, choice: Choice, generator: torch.Generator) -> int:
-    """One id from logits (V,): top_k of them, then the temperature, then top_p of the rest."""
+    """One id from logits (V,): top_k of them, then the temperature, then top_p of the rest.
+
+    Raises NotFiniteError if a logit is infinite or not a number.
+    """
+    if not logits.isfinite().all():
+        raise NotFiniteError("the logits of the next character are not finite")
     if choice.temperature == 0:
         return int(logits.argmax())
     if 0 < choice.top_k < len(logits):

@@ -31,7 +31,9 @@ def _height(step: int, progress: float, train: TrainConfig) -> float:
         case "linear":
             return 1 - progress
         case "wsd":
-            return min(1.0, (train.max_iters - step) / (train.decay_fraction * train.max_iters))
+            after_warmup = train.max_iters - train.warmup_iters
+            falling = min(train.decay_fraction * train.max_iters, max(1, after_warmup))
+            return min(1.0, (train.max_iters - step) / falling)
         case "constant":
             return 1.0
 

@@ -138,6 +138,8 @@ def settle(request: dict[str, Any], run_dir: RunDir) -> tuple[RunConfig, Corpus]
         wanted = dataclasses.replace(wanted, data=data)
         return config.settled(wanted, **hardware.offer()), text
     begun = run_dir.read_config()
+    if run_dir.read_result() is None:
+        config.refuse_absent(begun.train.device, gpu=hardware.offer()["gpu"])
     refuse_changes(begun, wanted, run_dir)
     return begun, corpus.load(begun.data.corpus, begun.data.sha256)
 

@@ -7,7 +7,7 @@ state is the weights, the optimizer's moments and the number of completed update
 import dataclasses
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 import torch
@@ -15,17 +15,18 @@ from torch import Tensor
 
 from tinygpt.config import RunConfig
 from tinygpt.corpus import Corpus
-from tinygpt.dataset import Batch, CharDataset, split
+from tinygpt.dataset import WINDOWS_PER_BATCH, Batch, CharDataset, split
 from tinygpt.events import Evaluated, Event, Finished, Sampled, Snapshot, Stepped, Trained
 from tinygpt.model import TinyGPT
 from tinygpt.optim import optimizers, set_learning_rate
-from tinygpt.sampling import Choice, generate_tokens
+from tinygpt.sampling import Choice, NotFiniteError, generate_tokens
 from tinygpt.schedule import due, share
 from tinygpt.seeding import derive
 
 
 class DivergedError(ArithmeticError):
-    """A loss or gradient is not finite; the update it would have made was not made."""
+    """A loss, a gradient or a sample's logits are not finite. An update that it would have made was
+    not made; if an evaluation shows it, the weights of that step are spoilt already."""
 
 
 class Trainer:
@@ -49,7 +50,7 @@ class Trainer:
         self.waits = self.device.type == "cpu"
         self._spoiled = torch.zeros((), dtype=torch.int64, device=self.device)
         self._weights = list(self.model.parameters())
-        self._loss = torch.compile(self.model.loss) if config.train.compile else self.model.loss
+        self._loss = compiled(self.model) if config.train.compile else self.model.loss
 
     def events(self) -> Iterator[Event]:
         """Train from `step` to the end.
@@ -178,7 +179,7 @@ class Trainer:
             torch.default_generator.manual_seed(seed)
 
     def _evaluate(self, whole: bool) -> Evaluated:
-        count = 32 * self.config.train.eval_iters
+        count = WINDOWS_PER_BATCH * self.config.train.eval_iters
         subset = self._mean_loss(self.val_split, count)
         full = self._mean_loss(self.val_split, 0) if whole and count else subset
         train_loss = self._mean_loss(self.train_split, count or len(self.val_split.spread(0)))
@@ -213,7 +214,10 @@ class Trainer:
             seed=derive(self.config.seed, "sample", self.step),
             choice=Choice(sample.temperature, sample.top_k, sample.top_p),
         )
-        yield Sampled(self.step, self.prompt, self.tokenizer.decode(tokens))
+        try:
+            yield Sampled(self.step, self.prompt, self.tokenizer.decode(tokens))
+        except NotFiniteError as error:
+            raise DivergedError(f"after update {self.step}, {error}") from None
 
     def _autocast(self) -> torch.autocast:
         bf16 = self.config.train.precision == "bf16"
@@ -221,6 +225,14 @@ class Trainer:
 
     def _tokens(self) -> int:
         return self.step * self.config.tokens_per_step
+
+
+def compiled(model: TinyGPT) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss of a model, compiled for fixed shapes, whatever this process compiled before: what
+    is kept of earlier models would decide how, and so the bits."""
+    torch.compiler.reset()
+    loss: Callable[[Tensor, Tensor], Tensor] = torch.compile(model.loss, dynamic=False)
+    return loss
 
 
 def on_device(ids: Tensor, device: torch.device) -> Tensor:

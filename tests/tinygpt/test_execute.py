@@ -466,6 +466,23 @@ def test_a_diverged_run_is_recorded_as_failed_with_the_reason(
     assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
 
 
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_diverging_run_that_was_stopped_leaves_the_same_files(
+    execute: Execute, files_of: FilesOf, tmp_path: Path, step: int
+) -> None:
+    values = {"train.learning_rate": 1e30, "train.eval_interval": 100, "checkpoint.interval": 100}
+    for path in (tmp_path / "whole", tmp_path / "stopped"):
+        if path.name == "stopped":
+            asked = iter(range(1, LAST))
+            stopping = execute(path, values, stopping=lambda asked=asked: next(asked) == step)
+            with contextlib.suppress(DivergedError):
+                assert finish(stopping)[-1] == Stopped(step)
+        if not (path / "result.json").exists():
+            with pytest.raises(DivergedError):
+                finish(execute(path, values))
+    assert files_of(tmp_path / "stopped") == files_of(tmp_path / "whole")
+
+
 def test_a_checkpoint_that_names_its_bytes_as_another_torch_would_is_gone_on_from(
     execute: Execute, whole: tuple[Path, list[Durable]], tmp_path: Path
 ) -> None:

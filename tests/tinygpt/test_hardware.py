@@ -53,7 +53,7 @@ if sys.argv[1] == "configured":
 for step in range(8):
     if step == 4:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    tensor = torch.ones(1 << 24)
+    tensor = torch.ones(1 << 22)
     del tensor
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
@@ -61,7 +61,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc is meant")
 def test_memory_that_a_step_frees_is_there_for_the_next() -> None:
-    """A tensor of 64 MB, made four times: its pages are new each time, or none is."""
+    """Tensors of 16 MB, made four times: its pages are new each time, or none is."""
     plain, configured = (
         int(
             subprocess.run(

@@ -10,7 +10,14 @@ from torch import Tensor
 
 from tinygpt.config import ModelConfig
 from tinygpt.model import TinyGPT
-from tinygpt.sampling import Choice, draw, generate_batch, generate_tokens, nucleus
+from tinygpt.sampling import (
+    Choice,
+    NotFiniteError,
+    draw,
+    generate_batch,
+    generate_tokens,
+    nucleus,
+)
 
 V, T = 11, 8
 MODELS: dict[str, dict[str, Any]] = {
@@ -191,3 +198,11 @@ def test_the_smallest_temperature_takes_the_likeliest(temperature: float) -> Non
     for top_p in (1.0, 0.5):
         choice = Choice(temperature, top_p=top_p)
         assert draw(logits, choice, torch.Generator().manual_seed(0)) == 1
+
+
+@pytest.mark.parametrize("spoilt", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_logits_that_are_no_numbers_are_not_drawn_by(spoilt: float, temperature: float) -> None:
+    logits = torch.tensor([0.0, spoilt, 1.0])
+    with pytest.raises(NotFiniteError, match="not finite"):
+        draw(logits, Choice(temperature), torch.Generator())

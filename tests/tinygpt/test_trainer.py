@@ -486,3 +486,12 @@ def test_a_finished_run_says_so_again_when_it_is_resumed_at_its_end(trainer: Mak
     assert finish(second) == events[-4:]
     assert isinstance(events[-4], Snapshot)
     assert events[-1] == Finished(12)
+
+
+def test_a_run_whose_sample_cannot_be_drawn_has_diverged(trainer: MakeTrainer) -> None:
+    trained = trainer()
+    trained.model.lm_head.register_forward_hook(
+        lambda module, inputs, logits: logits * math.nan if len(inputs[0]) == 1 else None
+    )
+    with pytest.raises(DivergedError, match="after update 4, the logits"):
+        finish(trained)
