@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import overheads, races
+from experiments.arguments import positive
 from experiments.contest import ContestError, Entry, contending
 from tinygpt import corpus
 from tinygpt.corpus import Corpus
@@ -48,13 +49,6 @@ def parser() -> argparse.ArgumentParser:
     out = Path("runs/bench.json")
     add("--json", type=Path, default=out, metavar="FILE", help="default %(default)s")
     return parser
-
-
-def positive(text: str) -> int:
-    """A whole number from 1; raises ArgumentTypeError."""
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text!r}")
-    return int(text)
 
 
 def section(text: str) -> str:

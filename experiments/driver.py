@@ -20,7 +20,7 @@ from experiments.store import Store
 from experiments.sweepdir import SweepDir
 from experiments.terminal import Terminal
 from tinygpt import checkpoint, config
-from tinygpt.exits import BUSY, TEMPORARY, UNUSABLE_RECORD
+from tinygpt.exits import BAD_INPUT, BUSY, TEMPORARY, UNUSABLE_RECORD
 from tinygpt.schema import ConfigError
 
 TICK_SECONDS = 0.2
@@ -175,7 +175,7 @@ class Driver:
     def _answer(self, worker: Worker, message: Message) -> None:
         match message["event"]:
             case "ready":
-                worker.ready = True
+                self._welcome(worker, message["offer"])
             case "started":
                 self._started(self._trial_of(worker), message["step"], message["warning"])
             case "trained":
@@ -231,6 +231,15 @@ class Driver:
         # A resumed trial may have reports behind the step it is at: the verdict must not see them.
         seen = {at: loss for at, loss in trial.reports.items() if at <= step}
         return search.should_prune(self.sweep, replace(trial, reports=seen), self.trials)
+
+    def _welcome(self, worker: Worker, offer: Message) -> None:
+        """Let a worker begin, or stop the sweep if it lacks the GPU that the trials need."""
+        try:
+            config.refuse_absent(self.sweep.run.train.device, gpu=offer["gpu"])
+        except ConfigError as error:
+            self.halt = Halt(BAD_INPUT, f"worker {worker.number}: {error}; or mend devices")
+        else:
+            worker.ready = True
 
     def _release(self, worker: Worker, message: Message) -> int:
         number = self._trial_of(worker).number

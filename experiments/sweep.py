@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import os
-import re
 import shutil
 import sqlite3
 import subprocess
@@ -16,6 +15,7 @@ from optuna.exceptions import StorageInternalError
 
 from experiments import process, search
 from experiments.account import Account
+from experiments.arguments import duration, positive
 from experiments.driver import Driver
 from experiments.mirroring import FINISH_SECONDS, Mirroring
 from experiments.opening import (
@@ -64,20 +64,6 @@ def parser() -> argparse.ArgumentParser:
     add("--dry-run", action="store_true", help="check all, show the first trials, train none")
     add("--no-progress", action="store_true", help="plain lines instead of the live view")
     return parser
-
-
-def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text!r}")
-    return int(text)
-
-
-def duration(text: str) -> float:
-    """Seconds, from 90s, 30m or 1.5h."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if not match:
-        raise argparse.ArgumentTypeError(f"must be like 90s, 30m or 1.5h, got {text!r}")
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def sweep(arguments: argparse.Namespace) -> int:

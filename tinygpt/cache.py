@@ -76,7 +76,8 @@ class Cache:
         expected = {"format": FORMAT, "source": self.sha256, "byteorder": sys.byteorder}
         if any(about.get(key) != value for key, value in expected.items()):
             return None
-        characters, ids = about["characters"], _mapped(file, about["type"])
+        characters = about["characters"]
+        ids = _mapped(file, kind_of(len(characters)).code)
         sound = len(set(characters)) == len(characters) and len(ids) == about["count"]
         return Cached(characters, ids) if sound else None
 
@@ -103,11 +104,12 @@ class Cache:
         lock."""
         name = re.escape(self.source.name)
         ours = re.compile(rf"\.{name}\.[0-9a-f]{{16}}(\.[a-z0-9_]{{8}})?\.ids")
-        with contextlib.suppress(OSError):
-            for path in self.path.parent.iterdir():
-                stale = path != self.path and ours.fullmatch(path.name) and path.is_file()
-                if stale and not is_locked(path):
-                    path.unlink(missing_ok=True)
+        for path in self.path.parent.iterdir():
+            if path != self.path and ours.fullmatch(path.name) and path.is_file():
+                # One of another user may be neither readable nor removable.
+                with contextlib.suppress(OSError):
+                    if not is_locked(path):
+                        path.unlink()
 
 
 def _as_it_is(path: str, flags: int) -> int:
@@ -133,7 +135,6 @@ def _header(survey: Survey) -> bytes:
         "format": FORMAT,
         "source": survey.sha256,
         "byteorder": sys.byteorder,
-        "type": kind_of(len(survey.characters)).code,
         "count": survey.length,
         "characters": survey.characters,
     }

@@ -20,7 +20,7 @@ from tinygpt.events import Evaluated, Event, Finished, Sampled, Snapshot, Steppe
 from tinygpt.model import TinyGPT
 from tinygpt.optim import optimizers, set_learning_rate
 from tinygpt.sampling import Choice, NotFiniteError, generate_tokens
-from tinygpt.schedule import due, share
+from tinygpt.schedule import due, learning_rate, share
 from tinygpt.seeding import derive
 
 
@@ -113,8 +113,8 @@ class Trainer:
 
     def _update(self) -> Iterator[Event]:
         train = self.config.train
-        shared = share(self.step, train)
-        set_learning_rate(self.optimizers, shared)
+        rate = learning_rate(self.step, train)
+        set_learning_rate(self.optimizers, share(self.step, train))
         loss, grad_norm = self._gradient()
         self._check(loss, grad_norm)
         for optimizer in self.optimizers:
@@ -123,7 +123,6 @@ class Trainer:
         if due(self.step, train.log_interval, train.max_iters):
             mean, norm, spoiled = torch.stack((loss, grad_norm, self._spoiled)).tolist()
             self._refuse_spoiled(int(spoiled))
-            rate = shared * train.learning_rate
             yield Trained(self.step, mean, rate, norm, self._tokens())
         yield Stepped(self.step)
 

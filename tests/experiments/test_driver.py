@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from experiments.account import Account
 from experiments.driver import Driver, describe
@@ -22,6 +23,7 @@ from experiments.sweepdir import SweepDir
 from experiments.terminal import Terminal
 from tinygpt import checkpoint
 from tinygpt.corpus import load
+from tinygpt.exits import BAD_INPUT
 from tinygpt.files import is_locked
 from tinygpt.rundir import RunDir
 
@@ -378,3 +380,16 @@ def test_a_damaged_checkpoint_costs_a_little_time_and_nothing_else(
 @pytest.mark.parametrize(("code", "words"), [(-9, "signal 9"), (3, "exit code 3")])
 def test_an_exit_code_is_put_in_words(code: int, words: str) -> None:
     assert describe(code) == words
+
+
+def test_a_worker_without_the_gpu_of_the_trials_stops_the_sweep_and_fails_no_trial(
+    drive: Callable[..., Drive],
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    run = drive({"train.device": "cuda"}, trials=1, enqueue=FOUR)
+    driver = run.run(workers=2)
+    assert driver.halt is not None
+    assert driver.halt.code == BAD_INPUT
+    assert "torch finds no GPU here" in driver.halt.reason
+    assert run.trial(0).read_result() is None

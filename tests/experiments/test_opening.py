@@ -89,6 +89,15 @@ def test_a_gpu_that_is_not_there_is_refused_at_its_key(file: Path) -> None:
     assert not request.sweep_dir.begun()
 
 
+def test_a_begun_sweep_does_not_go_on_without_its_gpu(file: Path) -> None:
+    request = asked(file, "train.device=cuda")
+    text = opening.checked_corpus(request, silent)
+    request.sweep_dir.path.mkdir(parents=True)
+    opening.begin(request, text, {**HELLO, "offer": {**HELLO["offer"], "gpu": True}})
+    with pytest.raises(ConfigError, match=r"train\.device: torch finds no GPU here"):
+        opening.begin(request, text, HELLO)
+
+
 def test_a_begun_sweep_goes_on_under_its_file_and_under_its_directory(file: Path) -> None:
     path = begin(file, "train.device=auto").sweep_dir.path
     again = asked(file, "train.device=auto")

@@ -1,10 +1,12 @@
 """What a run's timings come to."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from experiments.overheads import INTERVAL, from_timings, measured
+from experiments.contest import ContestError
+from experiments.overheads import INTERVAL, from_timings, measured, overheads
 
 OFFER = {"gpu": False, "gpu_bf16": False, "cpu_bf16": False}
 
@@ -39,3 +41,14 @@ def test_the_run_that_is_measured_has_so_many_evaluations_before_its_last(count:
     assert len(before_the_last) == count
     assert run.train.precision == "fp32"
     assert run.sample.max_new_tokens > 0
+
+
+def test_a_real_worker_is_measured_over_its_pipe(text_file: Path, tmp_path: Path) -> None:
+    found = overheads({"data.corpus": str(text_file)}, 1, tmp_path)
+    assert all(times > 0 for times in found.in_steps().values())
+
+
+def test_a_worker_that_cannot_go_on_ends_the_measurement(tmp_path: Path) -> None:
+    text = {"data.corpus": str(tmp_path / "missing.txt")}
+    with pytest.raises(ContestError, match="cannot be read"):
+        overheads(text, 1, tmp_path / "run")

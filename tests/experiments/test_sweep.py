@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from experiments import sweep
+from experiments.arguments import duration
 
 Write = Callable[..., Path]
 Rows = Callable[[Path], Sequence[dict[str, Any]]]
@@ -297,7 +298,7 @@ def test_a_faulty_option_is_refused(
     ("text", "seconds"), [("90s", 90.0), ("30m", 1800.0), ("1.5h", 5400.0), ("0s", 0.0)]
 )
 def test_a_duration_has_a_unit(text: str, seconds: float) -> None:
-    assert sweep.duration(text) == seconds
+    assert duration(text) == seconds
 
 
 def test_a_directory_that_is_no_sweep_is_bad_input(

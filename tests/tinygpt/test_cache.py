@@ -1,10 +1,13 @@
 """The ids beside a text: made once, trusted only if they are whole."""
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -124,6 +127,46 @@ def test_what_somebody_planted_in_its_place_is_neither_read_nor_followed(
     assert as_in_memory(load(str(book)))
     assert victim.read_bytes() == b"precious"
     assert not (tmp_path / "nothing").exists()
+
+
+def sound(body: bytes) -> bytes:
+    """A file of the cache whose digest is right."""
+    return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+
+
+def about(data: bytes, **changes: Any) -> bytes:
+    """The body of a file of the cache, with other words about the ids."""
+    line, _, ids = data[65:].partition(b"\n")
+    return json.dumps({**json.loads(line), **changes}).encode() + b"\n" + ids
+
+
+FORGED: dict[str, Callable[[bytes], bytes]] = {
+    "no JSON": lambda data: b"x\n",
+    "no object": lambda data: b"[1]\n",
+    "no vocabulary": lambda data: about(data, characters=None),
+    "a character twice": lambda data: about(data, characters="aa"),
+    "another count": lambda data: about(data, count=7),
+    "cut off": lambda data: data[65:-1],
+}
+
+
+@pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED.keys())
+def test_a_file_that_is_whole_and_makes_no_sense_is_made_again(
+    book: Path, forge: Callable[[bytes], bytes]
+) -> None:
+    load(str(book)).encode()
+    cache_of(book).write_bytes(sound(forge(cache_of(book).read_bytes())))
+    assert as_in_memory(load(str(book)))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_whole_cache_of_another_user_is_not_trusted(book: Path) -> None:
+    load(str(book)).encode()
+    data = cache_of(book).read_bytes()
+    cache_of(book).write_bytes(sound(data[65:-4] + bytes(4)))
+    assert not as_in_memory(load(str(book))), "nothing but its owner tells it from a genuine one"
+    os.chown(cache_of(book), 12345, -1)
+    assert as_in_memory(load(str(book)))
 
 
 def test_the_cache_is_for_nobody_else_to_read(book: Path) -> None:

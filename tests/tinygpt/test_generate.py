@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pytest
 
-from tinygpt import checkpoint
+from tinygpt import checkpoint, train
 from tinygpt.checkpoint import steps
 from tinygpt.files import json_line, read_rows
 from tinygpt.generate import TOGETHER, chosen, main
@@ -403,3 +403,16 @@ def test_a_reader_that_leaves_ends_the_text_without_a_traceback(trained: RunDir)
     assert "Traceback" not in errors
     assert "Exception ignored" not in errors
     assert errors.count("\n") <= 1
+
+
+def test_the_checkpoint_of_a_run_that_diverged_is_told_to_be_spoilt(
+    tiny_settings: list[str], tmp_path: Path, capsys: Capture
+) -> None:
+    spoilt = ["train.learning_rate=1e38", "train.warmup_iters=0", "train.eval_interval=1"]
+    path = str(tmp_path / "run")
+    assert train.main([*tiny_settings, *spoilt, "--out", path]) == 5
+    capsys.readouterr()
+    assert main([path, "--checkpoint", "latest"]) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "not finite, this checkpoint is of a run that diverged; take an earlier one" in line
+    assert main([path]) == 0, "the best one is sound"

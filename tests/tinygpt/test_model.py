@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -54,11 +55,25 @@ def gpt2_weights(network: TinyGPT) -> dict[str, Tensor]:
     return theirs
 
 
-def test_logits_equal_those_of_gpt2_in_transformers() -> None:
+def of_transformers(*names: str) -> list[Any]:
+    """Classes of the peer, whose warnings at import are its own affair."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the peer warns of at import is its own affair
+        warnings.simplefilter("ignore")
         transformers = pytest.importorskip("transformers")
-        config_class, peer_class = transformers.GPT2Config, transformers.GPT2LMHeadModel
+        return [getattr(transformers, name) for name in names]
+
+
+def assert_same_logits(ours: TinyGPT, peer: Any) -> None:
+    for length in (1, 5, 8):
+        ids = random_ids(3, length)
+        with torch.no_grad():
+            expected, actual = peer(ids).logits, ours(ids)
+        assert actual.std() > 0.5, "the logits must be far from the initial ones"
+        torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_logits_equal_those_of_gpt2_in_transformers() -> None:
+    config_class, peer_class = of_transformers("GPT2Config", "GPT2LMHeadModel")
     ours = spread_out(model(bias=True, n_layers=3))
     config = config_class(
         vocab_size=V,
@@ -79,12 +94,7 @@ def test_logits_equal_those_of_gpt2_in_transformers() -> None:
     missing, unexpected = peer.load_state_dict(gpt2_weights(ours), strict=False)
     assert not unexpected
     assert not [name for name in missing if not name.endswith((".attn.bias", ".masked_bias"))]
-    for length in (1, 5, 8):
-        ids = random_ids(3, length)
-        with torch.no_grad():
-            expected, actual = peer(ids).logits, ours(ids)
-        assert actual.std() > 0.5, "the logits must be far from the initial ones"
-        torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
+    assert_same_logits(ours, peer)
 
 
 def halves(weight: Tensor) -> Tensor:
@@ -120,10 +130,7 @@ def llama_weights(network: TinyGPT) -> dict[str, Tensor]:
 
 
 def test_logits_equal_those_of_llama_in_transformers() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the peer warns of at import is its own affair
-        transformers = pytest.importorskip("transformers")
-        config_class, peer_class = transformers.LlamaConfig, transformers.LlamaForCausalLM
+    config_class, peer_class = of_transformers("LlamaConfig", "LlamaForCausalLM")
     options = {"position": "rope", "norm": "rmsnorm", "activation": "swiglu", "tie_weights": False}
     ours = spread_out(model(n_layers=3, **options))
     config = config_class(
@@ -140,12 +147,7 @@ def test_logits_equal_those_of_llama_in_transformers() -> None:
     )
     peer = peer_class(config).eval()
     peer.load_state_dict(llama_weights(ours))
-    for length in (1, 5, 8):
-        ids = random_ids(3, length)
-        with torch.no_grad():
-            expected, actual = peer(ids).logits, ours(ids)
-        assert actual.std() > 0.5, "the logits must be far from the initial ones"
-        torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
+    assert_same_logits(ours, peer)
 
 
 @pytest.mark.parametrize("vocabulary", [20, 65, 200])

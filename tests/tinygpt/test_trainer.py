@@ -495,3 +495,19 @@ def test_a_run_whose_sample_cannot_be_drawn_has_diverged(trainer: MakeTrainer) -
     )
     with pytest.raises(DivergedError, match="after update 4, the logits"):
         finish(trained)
+
+
+@pytest.mark.chaos
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, to itself
+def test_what_was_compiled_before_has_no_part_in_a_compiled_run(trainer: MakeTrainer) -> None:
+    """One compilation is allowed, as in a worker that has had its eighth trial."""
+    size = {"model.d_model": 96, "model.d_head": 32, "model.block_size": 64, "model.n_layers": 2}
+    values = {**size, "train.compile": True, "train.precision": "bf16", "train.max_iters": 5}
+    with torch._dynamo.config.patch(recompile_limit=1):
+        alone = trainer(values)
+        finish(alone)
+        torch.compiler.reset()  # as in another process
+        finish(trainer({**values, "train.batch_size": 5}))
+        second = trainer(values)
+        finish(second)
+    assert second.snapshot() == alone.snapshot()
