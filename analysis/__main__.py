@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 WIDTH = 100
 EPILOG = """\
 The report is written into SWEEP's directory, under report/: report.html (one file, opens
-without a network), report.md, leaderboard.csv, curves.csv, checks.json and figures/.
+without a network), report.md, leaderboard.csv, curves.csv, checks.json and figures/;
+configurations.csv where there are replicates, pareto.csv where there are several objectives.
 Works on a finished, a running and an interrupted sweep. Nothing is trained, and nothing
 but report/ is written.
 

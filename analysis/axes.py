@@ -1,12 +1,17 @@
 """Axes of the charts: what they are called, and the range that they show."""
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import altair as alt
 import pandas as pd
 
 from analysis import stats
+from analysis.frames import missing, number
+from analysis.objectives import Objective
+
+A = TypeVar("A", alt.X, alt.Y)
 
 SETTLED = 0.15
 """Share of the longest curve after which the first steep fall is over."""
@@ -62,11 +67,32 @@ def _scale(domain: tuple[float, float] | None) -> alt.Scale:
     return alt.Scale(domain=list(domain), zero=False, nice=False, clamp=True)
 
 
-def parameter_axis(row: dict[Any, Any]) -> alt.X:
-    """Return the axis of a parameter over the range that was searched, as it was searched."""
+def objective_axis(kind: type[A], field: str, objective: Objective, trials: pd.DataFrame) -> A:
+    """Return the axis of an objective: logarithmic where it spans a power of ten."""
+    values = trials[objective.column].astype("float64")
+    wide = 0 < 10 * values.min() <= values.max()
+    scale = alt.Scale(type="log", nice=False, padding=12) if wide else alt.Scale(zero=False)
+    axis = alt.Axis(format="~s" if values.max() >= 1e4 else "~g", tickCount=5)
+    return kind(field, title=objective.title, scale=scale, axis=axis)
+
+
+def places(row: dict[Any, Any], values: "pd.Series[Any]") -> dict[Any, str | float]:
+    """Return where trials lie on the axis of a parameter, by index; those without it do not."""
+    if row["type"] == "categorical":
+        return {index: level(value) for index, value in values.items() if not missing(value)}
+    real = {index: number(value) for index, value in values.items()}
+    lowest = 0.0 if row["log"] else -math.inf
+    return {index: value for index, value in real.items() if lowest < value < math.inf}
+
+
+def parameter_axis(row: dict[Any, Any], values: Sequence[Any]) -> alt.X:
+    """Return the axis of a parameter over the range that was searched, as it was searched.
+
+    It is long enough for `values`: an earlier version of the file may have searched further.
+    """
     title = str(row["parameter"])
     if row["type"] == "categorical":
-        levels = [level(choice) for choice in row["choices"]]
+        levels = list(dict.fromkeys([*(level(choice) for choice in row["choices"]), *values]))
         return alt.X(
             "x:N",
             title=title,
@@ -74,7 +100,7 @@ def parameter_axis(row: dict[Any, Any]) -> alt.X:
             scale=alt.Scale(domain=levels),
             axis=alt.Axis(labelAngle=0, grid=True),
         )
-    domain = [float(row["low"]), float(row["high"])]
+    domain = [min(float(row["low"]), *values), max(float(row["high"]), *values)]
     scale = alt.Scale(domain=domain, zero=False, nice=False, padding=8)
     if row["log"]:
         scale.type = "log"

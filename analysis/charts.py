@@ -5,34 +5,20 @@ page sets it in all of them at once. Colours are those of the configuration in t
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import altair as alt
 import pandas as pd
 
-from analysis import axes, stats
+from analysis import axes, marks, stats
+from analysis.marks import LED, Spec, Values
+from analysis.objectives import Objective
 from analysis.theme import OTHERS
-
-Spec = dict[str, Any]
-Values = list[dict[str, Any]]
 
 POINTS = 80
 """Points of a curve at most, about."""
 BACKGROUND = 300
 """Trials drawn behind the leaders at most: more are one grey area anyway."""
-SHAPES = {
-    "complete": "circle",
-    "pruned": "M-.8,-.8L.8,.8M-.8,.8L.8,-.8",
-    "failed": "triangle-down",
-    "unfinished": "diamond",
-}
-DIMMED: list[Any] = [
-    {"test": "lit >= 0 && datum.trial !== lit", "value": 0.12},
-    {"test": "lit >= 0", "value": 1},
-]
-LED = "isValid(datum.name)"
-VALUED = "isValid(datum.value)"
 
 
 def learning_curves(trials: pd.DataFrame, curves: pd.DataFrame, touch: bool = True) -> Spec | None:
@@ -44,7 +30,7 @@ def learning_curves(trials: pd.DataFrame, curves: pd.DataFrame, touch: bool = Tr
     evals = curves[(curves["kind"] == "eval") & (curves["val_loss_nats"].abs() < math.inf)]
     if evals.empty:
         return None
-    named = leader_names(trials)
+    named = marks.leader_names(trials)
     best = list(named)[:1]
     shown = axes.loss_range(evals, best)
     x, y = axes.step_axis(evals), axes.loss_axis(shown)
@@ -52,7 +38,7 @@ def learning_curves(trials: pd.DataFrame, curves: pd.DataFrame, touch: bool = Tr
         *_lines(named, len(trials), x, y),
         alt.Chart(alt.NamedData("ends"))
         .mark_point(size=34, color=OTHERS, strokeWidth=1.6)
-        .encode(x, y, _shape(), opacity=_opacity(0.9)),
+        .encode(x, y, marks.shape(), opacity=marks.opacity(0.9)),
         *([_touch(x, y)] if touch else []),
     ]
     data = {
@@ -60,7 +46,7 @@ def learning_curves(trials: pd.DataFrame, curves: pd.DataFrame, touch: bool = Tr
         "trained": _curve(evals, best, "train_loss_nats", named, shown[1]),
         "ends": _ends(evals, trials),
     }
-    return _spec(alt.layer(*layers, data=alt.NamedData("curves")), data)
+    return marks.specification(alt.layer(*layers, data=alt.NamedData("curves")), data)
 
 
 def history(trials: pd.DataFrame, minimize: bool, title: str) -> Spec | None:
@@ -70,7 +56,7 @@ def history(trials: pd.DataFrame, minimize: bool, title: str) -> Spec | None:
     """
     if trials.empty:
         return None
-    named = leader_names(trials)
+    named = marks.leader_names(trials)
     x, y = axes.trial_axis(trials), axes.value_axis(trials, minimize, title)
     line = (
         alt.Chart(alt.NamedData("best"))
@@ -79,45 +65,62 @@ def history(trials: pd.DataFrame, minimize: bool, title: str) -> Spec | None:
     )
     best = stats.best_so_far(trials, minimize)
     data = {
-        "points": _points(trials, named),
+        "points": marks.points(trials, named),
         "best": [
             {"trial": int(trial), "value": float(value)}
             for trial, value in zip(best["trial"], best["value"], strict=True)
         ],
     }
-    layers = alt.layer(line, *_marks(named, x, y), data=alt.NamedData("points"))
-    return _spec(layers, data)
+    layers = alt.layer(line, *marks.trials_at(named, x, y), data=alt.NamedData("points"))
+    return marks.specification(layers, data)
 
 
 def slices(
     trials: pd.DataFrame, space: pd.DataFrame, minimize: bool, title: str
 ) -> dict[str, Spec]:
     """Draw the value over each parameter, by dotted key; one without any value is left out."""
-    named = leader_names(trials)
+    named = marks.leader_names(trials)
     y = axes.value_axis(trials, minimize, title)
     drawn = {}
     for row in space.to_dict("records"):
-        column = f"p.{row['parameter']}"
-        words = row["type"] == "categorical"
-        known = trials[trials[column].notna() if words else trials[column].abs() < math.inf]
-        if known.empty:
+        places = axes.places(row, trials[f"p.{row['parameter']}"])
+        if not places:
             continue
-        places = [axes.level(x) if words else float(x) for x in known[column]]
-        points = zip(_points(known, named), places, strict=True)
+        points = marks.points(trials.loc[list(places)], named)
         name = f"points:{row['parameter']}"
-        layers = _marks(named, axes.parameter_axis(row), y)
-        drawn[str(row["parameter"])] = _spec(
+        layers = marks.trials_at(named, axes.parameter_axis(row, list(places.values())), y)
+        drawn[str(row["parameter"])] = marks.specification(
             alt.layer(*layers, data=alt.NamedData(name)),
-            {name: [{**point, "x": x} for point, x in points]},
+            {name: [{**p, "x": x} for p, x in zip(points, places.values(), strict=True)]},
         )
     return drawn
 
 
-def leader_names(trials: pd.DataFrame) -> dict[int, str]:
-    """Return what a legend calls each of the best five trials, by number, best first."""
-    return {
-        int(trial): f"trial {trial}" for trial in stats.leaders(trials)["trial"][: stats.LEADERS]
-    }
+def tradeoffs(
+    trials: pd.DataFrame, front: pd.DataFrame, objectives: Sequence[Objective]
+) -> Spec | None:
+    """Draw the first objective of complete trials over the second, and mark the front.
+
+    The front of two objectives is a line, too; that of more is only seen from one side.
+    None without a trial that has both.
+    """
+    first, second = objectives[:2]
+    place = {"x": second.column, "value": first.column}
+    known = trials.loc[trials["state"] == "complete", ["trial", "state", *place.values()]].dropna()
+    if known.empty:
+        return None
+    x = axes.objective_axis(alt.X, "x:Q", second, known)
+    y = axes.objective_axis(alt.Y, "value:Q", first, known)
+    on_front = set(front["trial"])
+    data = [
+        {"trial": int(row["trial"]), "state": row["state"]}
+        | {name: float(row[column]) for name, column in place.items()}
+        | ({"front": "on the front"} if row["trial"] in on_front else {})
+        for row in known.to_dict("records")
+    ]
+    layers = marks.front(x, y, connected=len(objectives) == 2)
+    layered = alt.layer(*layers, data=alt.NamedData("tradeoffs"))
+    return marks.specification(layered, {"tradeoffs": data})
 
 
 def _drawn(trials: pd.DataFrame, named: Mapping[int, str]) -> list[int]:
@@ -136,7 +139,7 @@ def _curve(
         thinned = stats.thin(stats.settled(by_trial[trial], column, high), column, POINTS)
         rows += [
             {"trial": trial, "step": round(float(step), 2), "value": round(float(value), 5)}
-            | _name(trial, named)
+            | marks.name(trial, named)
             for step, value in thinned.itertuples(index=False)
         ]
     return rows
@@ -155,52 +158,19 @@ def _ends(evals: pd.DataFrame, trials: pd.DataFrame) -> Values:
     ]
 
 
-def _points(trials: pd.DataFrame, named: Mapping[int, str]) -> Values:
-    """Trials as points; one that never had a finite loss has no value, for want of one in JSON."""
-    rows: Values = []
-    for row in trials[["trial", "state", "value", "val_last_nats"]].to_dict("records"):
-        losses = [x for x in (row["value"], row["val_last_nats"]) if math.isfinite(x)]
-        value = {"value": float(losses[0])} if losses else {}
-        trial = int(row["trial"])
-        rows.append({"trial": trial, "state": row["state"], **value, **_name(trial, named)})
-    return rows
-
-
-def _name(trial: int, named: Mapping[int, str]) -> dict[str, str]:
-    return {"name": named[trial]} if trial in named else {}
-
-
 def _lines(named: Mapping[int, str], count: int, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     # Stroke opacity: each element with plain opacity is a layer of its own to paint as PNG.
     line = alt.Chart().encode(x, y, alt.Detail("trial:N"))
     return [
         line.transform_filter(f"!{LED}")
         .mark_line(color=OTHERS, strokeWidth=1)
-        .encode(strokeOpacity=_stroke(min(0.45, max(0.15, 20 / count)))),
+        .encode(strokeOpacity=marks.stroke(min(0.45, max(0.15, 20 / count)))),
         line.transform_filter(LED)
         .mark_line(strokeWidth=2)
-        .encode(_rank_colour(named, legend=True), strokeOpacity=_stroke(1.0)),
+        .encode(marks.rank_colour(named, legend=True), strokeOpacity=marks.stroke(1.0)),
         line.properties(data=alt.NamedData("trained"))
         .mark_line(strokeWidth=1.5, strokeDash=[4, 3])
-        .encode(_rank_colour(named), strokeOpacity=_stroke(0.9)),
-    ]
-
-
-def _marks(named: Mapping[int, str], x: alt.X, y: alt.Y) -> list[alt.Chart]:
-    """Draw trials as points: leaders in their colours, others grey, those without value on top."""
-    tip = [alt.Tooltip("trial:Q"), alt.Tooltip("state:N"), alt.Tooltip("value:Q", format=".4f")]
-    grey = alt.Chart().mark_point(size=38, color=OTHERS, strokeWidth=1.6)
-    return [
-        grey.transform_filter(f"!{LED} && {VALUED}").encode(
-            x, y, _shape(), tooltip=tip, opacity=_opacity(0.8)
-        ),
-        grey.transform_filter(f"!{VALUED}").encode(
-            x, _shape(), y=alt.value(0), tooltip=tip[:2], opacity=_opacity(0.8)
-        ),
-        alt.Chart()
-        .transform_filter(LED)
-        .mark_point(size=70, filled=True)
-        .encode(x, y, _rank_colour(named), tooltip=tip, opacity=_opacity(1.0)),
+        .encode(marks.rank_colour(named), strokeOpacity=marks.stroke(0.9)),
     ]
 
 
@@ -209,33 +179,6 @@ def _touch(x: alt.X, y: alt.Y) -> alt.Chart:
     tip = [alt.Tooltip("trial:Q"), alt.Tooltip("step:Q"), alt.Tooltip("value:Q", format=".4f")]
     # Where a line enters the range lies between two steps, and was never measured.
     measured = alt.Chart().transform_filter("datum.step === floor(datum.step)")
-    marks = measured.mark_point(size=60, opacity=0, filled=True)
-    encoded: alt.Chart = marks.encode(x, y, tooltip=tip)
+    unseen = measured.mark_point(size=60, opacity=0, filled=True)
+    encoded: alt.Chart = unseen.encode(x, y, tooltip=tip)
     return encoded
-
-
-def _rank_colour(named: Mapping[int, str], legend: bool = False) -> alt.Color:
-    shown = alt.Legend(columns=3, symbolType="stroke", symbolStrokeWidth=3)
-    scale = alt.Scale(domain=list(named.values()))
-    return alt.Color("name:N", scale=scale, legend=shown if legend and named else None)
-
-
-def _shape() -> alt.Shape:
-    scale = alt.Scale(domain=list(SHAPES), range=list(SHAPES.values()))
-    return alt.Shape("state:N", scale=scale, legend=None)
-
-
-def _opacity(full: float) -> alt.OpacityValue:
-    return alt.OpacityValue(full, condition=DIMMED)
-
-
-def _stroke(full: float) -> alt.StrokeOpacityValue:
-    return alt.StrokeOpacityValue(full, condition=DIMMED)
-
-
-def _spec(chart: alt.LayerChart | alt.FacetChart, data: Mapping[str, Values]) -> Spec:
-    lit = chart.add_params(alt.param(name="lit", value=-1)).properties(width=640, height=300)
-    spec: Spec = lit.to_dict()
-    # Altair's own defaults would win over the theme's, and data given to Altair is checked
-    # value by value, which takes seconds for a large sweep.
-    return {**{key: part for key, part in spec.items() if key != "config"}, "datasets": dict(data)}

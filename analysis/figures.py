@@ -2,16 +2,17 @@
 
 import base64
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import pandas as pd
 import vl_convert
 
 from analysis import charts
-from analysis.charts import Spec
 from analysis.load import Sweep
+from analysis.marks import Spec
 from analysis.theme import PAGE, PRINT, config
-from analysis.verdict import unit
 
 COLUMNS = 3
 
@@ -27,19 +28,35 @@ class Figures:
 
 def draw(sweep: Sweep) -> Figures:
     """Draw every chart there is data for."""
-    title = f"{sweep.metric} ({unit(sweep.metric)})" if unit(sweep.metric) else sweep.metric
-    slices = charts.slices(sweep.trials, sweep.space, sweep.minimize, sweep.metric)
-    history = charts.history(sweep.trials, sweep.minimize, title)
-    curves = charts.learning_curves(sweep.trials, sweep.curves)
+    trials = _on_one_scale(sweep)
+    slices = charts.slices(
+        trials[trials["state"] != "duplicate"], sweep.space, sweep.minimize, sweep.metric
+    )
     still = charts.learning_curves(sweep.trials, sweep.curves, touch=False)
-    shown = {"learning_curves": curves, "history": history}
+    shown = {
+        "learning_curves": charts.learning_curves(sweep.trials, sweep.curves),
+        "history": charts.history(trials, sweep.minimize, sweep.ranking.title),
+        "tradeoffs": _tradeoffs(sweep),
+    }
     specs = {name: _responsive(spec, 300) for name, spec in shown.items() if spec is not None}
     specs |= {f"slice:{name}": _responsive(spec, 210) for name, spec in slices.items()}
-    filed = {"learning_curves": still, "history": history, "slices": _grid(slices)}
+    filed = {**shown, "learning_curves": still, "slices": _grid(slices)}
     files = {name: spec for name, spec in filed.items() if spec is not None}
     svg = {name: _svg(spec) for name, spec in files.items()}
     png = {name: _png(svg[name]) for name in svg if name == "learning_curves"}
     return Figures(specs, svg, png)
+
+
+def _on_one_scale(sweep: Sweep) -> pd.DataFrame:
+    """Return the trials without the loss that stands in for a value, where that is no loss."""
+    if sweep.ranking.column == "value":
+        return sweep.trials
+    return sweep.trials.assign(val_last_nats=math.nan)
+
+
+def _tradeoffs(sweep: Sweep) -> Spec | None:
+    several = len(sweep.objectives) > 1
+    return charts.tradeoffs(sweep.trials, sweep.front, sweep.objectives) if several else None
 
 
 def page_charts(figures: Figures) -> str:

@@ -1,13 +1,12 @@
 """Numbers and values as a reader wants them."""
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
+from analysis.frames import missing, number
 
-from analysis.frames import number
-
-MISSING = "-"
+MISSING = "\N{EN DASH}"
 
 
 def loss(value: float) -> str:
@@ -20,6 +19,21 @@ def signed(value: float) -> str:
     if not math.isfinite(value):
         return MISSING
     return "0" if value == 0 else f"{value:+.4f}"
+
+
+def measure(value: float, is_loss: bool = True) -> str:
+    """What was measured: a loss, or a number of any size with four digits."""
+    if is_loss:
+        return loss(value)
+    size = number(value)
+    return f"{size:.4g}" if abs(size) < 1e3 else count(value)
+
+
+def difference(value: float, is_loss: bool = True) -> str:
+    """A difference of measures with its sign."""
+    if is_loss or not value > 0:
+        return signed(value) if is_loss else measure(value, False)
+    return f"+{measure(value, False)}"
 
 
 def count(value: Any) -> str:
@@ -45,7 +59,7 @@ def duration(seconds: float) -> str:
 
 def setting(value: Any) -> str:
     """A parameter's value: four digits are enough to tell two settings apart."""
-    if value is None or (not isinstance(value, str | list | dict | tuple) and pd.isna(value)):
+    if missing(value):
         return MISSING
     if isinstance(value, float):
         return f"{value:.4g}"
@@ -56,3 +70,23 @@ def line(text: str, limit: int = 160) -> str:
     """Any text as one printable line of at most `limit` characters."""
     flat = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return flat if len(flat) <= limit else flat[: limit - 3] + "..."
+
+
+def listed(words: Sequence[object]) -> str:
+    """Some words as English lists them: a, b and c."""
+    texts = [str(word) for word in words]
+    return " and ".join(part for part in (", ".join(texts[:-1]), *texts[-1:]) if part)
+
+
+def settings(values: object) -> str:
+    """A nested mapping as one line; what is not set is left out."""
+    given = values.items() if isinstance(values, Mapping) else ()
+    parts = [f"{key} {text}" for key, value in given if (text := _part(value))]
+    return ", ".join(parts) or MISSING
+
+
+def _part(value: object) -> str:
+    if not isinstance(value, Mapping):
+        return "" if value is None else str(value)
+    inner = settings(value)
+    return "" if inner == MISSING else f"({inner})"

@@ -10,25 +10,27 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-STATES = ("complete", "pruned", "failed", "unfinished")
-"""Every state a trial can have. "unfinished" has no result: running, waiting or interrupted."""
+STATES = ("complete", "pruned", "failed", "unfinished", "duplicate")
+"""Every state a trial can have. "unfinished" has no result: running, waiting, paused or
+interrupted. "duplicate" took the result of a trial with the same config, and was not trained."""
 
 
 class Column(NamedTuple):
-    """A column's pandas dtype, and what it holds."""
+    """A column's pandas dtype, what it holds, and whether a missing text is an empty one."""
 
     dtype: str
     meaning: str
+    blank: bool = True
 
 
 Schema = Mapping[str, Column]
 
 TRIALS: Schema = {
-    "rank": Column("Int64", "place among complete trials, 1 is best; missing for all others"),
+    "rank": Column("Int64", "place among complete trials, 1 is best; by configuration first"),
     "trial": Column("int64", "number, the same for ever"),
     "state": Column("str", "one of STATES; complete without a finite value counts as failed"),
     "value": Column("float64", "objective; for a pruned trial the last one seen, at another step"),
-    "delta": Column("float64", "value minus the winner's; complete trials only"),
+    "delta": Column("float64", "value minus that of rank 1; complete trials only"),
     "delta_baseline": Column("float64", "value minus trial 0's; complete trials only"),
     "val_loss_nats": Column("float64", "loss on the whole validation split, at the end"),
     "val_loss_subset_nats": Column("float64", "loss on the fixed validation windows, at the end"),
@@ -40,13 +42,18 @@ TRIALS: Schema = {
     "steps_planned": Column("Int64", "train.max_iters"),
     "tokens": Column("Int64", "characters trained on"),
     "parameters": Column("Int64", "trainable weights"),
+    "flops": Column("float64", "operations of the whole training"),
+    "seconds_per_token": Column("float64", "as the run measured it; missing if it did not"),
     "train_s": Column("float64", "time in updates, evaluation and saving excluded"),
     "tokens_per_s": Column("float64", "median over the training rows"),
     "seed": Column("Int64", "seed of the run"),
+    "configuration": Column("Int64", "first of its replicates; itself where there are none"),
+    "same_as": Column("Int64", "for a duplicate, the trial whose result it took"),
     "checkpoint": Column("str", "folder of the best checkpoint, else the latest; '' if none"),
     "reason": Column("str", "why the trial was pruned or failed"),
 }
-"""One row per trial that has started, by number; `p.KEY` columns follow, one per parameter."""
+"""One row per trial that has started, by number; `p.KEY` columns follow, one per parameter,
+missing where a trial does not have it."""
 
 CURVES: Schema = {
     "trial": Column("int64", "number of the trial"),
@@ -84,23 +91,33 @@ SPACE: Schema = {
     "high": Column("float64", "inclusive; missing if categorical"),
     "log": Column("bool", "searched on a logarithmic scale"),
     "step": Column("float64", "distance of allowed values; missing if continuous"),
+    "hard_low": Column("float64", "what low may never go below; missing for no bound"),
+    "hard_high": Column("float64", "what high may never go above; missing for no bound"),
     "choices": Column("object", "tuple of a categorical's values, else empty"),
+    "when": Column("str", "what the parameter hangs on; '' if every trial has it"),
 }
 
 
 def frame(rows: Sequence[Mapping[str, Any]], schema: Schema) -> pd.DataFrame:
     """Return `rows` as a frame of exactly `schema`'s columns; what does not fit is missing."""
     return pd.DataFrame(
-        {
-            name: _series([row.get(name) for row in rows], column.dtype)
-            for name, column in schema.items()
-        }
+        {name: _series([row.get(name) for row in rows], column) for name, column in schema.items()}
     )
 
 
-def parameters(space: Mapping[str, Mapping[str, Any]]) -> dict[str, Column]:
-    """Return the `p.KEY` columns of a sweep's search space."""
-    return {f"p.{key}": Column(_dtype(spec), f"value of {key}") for key, spec in space.items()}
+def parameters(specs: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Column]:
+    """Return the `p.KEY` columns for what the versions of a file say of each parameter."""
+    return {
+        f"p.{key}": Column(_common({_dtype(spec) for spec in of}), f"value of {key}", blank=False)
+        for key, of in specs.items()
+    }
+
+
+def _common(dtypes: set[str]) -> str:
+    """Return the dtype that holds the values of all."""
+    if len(dtypes) == 1:
+        return next(iter(dtypes))
+    return "float64" if dtypes == {"float64", "Int64"} else "object"
 
 
 def _dtype(spec: Mapping[str, Any]) -> str:
@@ -116,21 +133,22 @@ def _dtype(spec: Mapping[str, Any]) -> str:
     return "object"
 
 
-def _series(values: list[Any], dtype: str) -> "pd.Series[Any]":
+def _series(values: list[Any], column: Column) -> "pd.Series[Any]":
+    dtype = column.dtype
     if dtype == "float64":
         return pd.Series([number(value) for value in values], dtype="float64")
     if dtype in ("int64", "Int64"):
         return pd.Series([_whole(value) for value in values], dtype=dtype)
     if dtype == "str":
-        return pd.Series(["" if value is None else str(value) for value in values], dtype="str")
+        missing = "" if column.blank else None
+        texts = [missing if value is None else str(value) for value in values]
+        return pd.Series(texts, dtype="str")
     if dtype == "boolean":
         flags = [value if isinstance(value, bool) else None for value in values]
         return pd.Series(flags, dtype="boolean")
     if dtype.startswith("datetime64"):
-        texts = [value if isinstance(value, str) else None for value in values]
-        times = pd.to_datetime(
-            pd.Series(texts, dtype="object"), utc=True, errors="coerce", format="ISO8601"
-        )
+        written = pd.Series([v if isinstance(v, str) else None for v in values], dtype="object")
+        times = pd.to_datetime(written, utc=True, errors="coerce", format="ISO8601")
         return times.dt.as_unit("us")
     return pd.Series(values, dtype=dtype)
 
@@ -143,6 +161,12 @@ def number(value: object) -> float:
         return float(value)
     except OverflowError:
         return math.nan
+
+
+def missing(value: Any) -> bool:
+    """Return whether a cell holds nothing: None or what pandas has in its place."""
+    whole = isinstance(value, str | list | dict | tuple)
+    return value is None or (not whole and bool(pd.isna(value)))
 
 
 def _whole(value: object) -> int | None:

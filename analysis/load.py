@@ -2,16 +2,16 @@
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
 
-from analysis import frames, stats
+from analysis import frames, objectives, space, stats
+from analysis.objectives import Objective
 from analysis.records import Row, UnreadableError, read_object, read_rows
-from analysis.runs import Run, read_run
+from analysis.runs import NO_VALUE, Run, read_run
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 NAME_LINE = re.compile(r"""^name:[ \t]+(['"]?)(?P<name>[^'"#\n]*?)\1[ \t]*(?:#.*)?$""", re.M)
@@ -51,7 +51,7 @@ class Sweep:
         """
         directory = locate(Path(path), Path(out))
         meta = _read_meta(directory)
-        found = [read_run(folder, meta["space"]) for folder in _trial_folders(directory)]
+        found = [_run(folder, meta) for folder in _trial_folders(directory)]
         unreadable = [name for run in found for name in run.unreadable]
         events = _read_events(directory, unreadable)
         return cls(
@@ -61,7 +61,7 @@ class Sweep:
             curves=frames.frame([row for run in found for row in run.curve], frames.CURVES),
             samples=frames.frame([row for run in found for row in run.samples], frames.SAMPLES),
             events=frames.frame(events, frames.EVENTS),
-            space=frames.frame(_space_rows(meta["space"]), frames.SPACE),
+            space=frames.frame(space.rows(meta["space"]), frames.SPACE),
             unreadable=tuple(unreadable),
         )
 
@@ -71,14 +71,39 @@ class Sweep:
         return str(self.meta["name"])
 
     @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What the sweep looks for; several are traded off."""
+        return objectives.objectives(self.meta)
+
+    @property
+    def ranking(self) -> Objective:
+        """The objective that trials are ranked by."""
+        return objectives.ranking(self.objectives)
+
+    @property
     def metric(self) -> str:
-        """The objective's name."""
-        return str(self.meta["objective"]["metric"])
+        """The name of the objective that trials are ranked by."""
+        return self.ranking.metric
 
     @property
     def minimize(self) -> bool:
-        """Whether a lower objective is better."""
-        return bool(self.meta["objective"]["direction"] == "minimize")
+        """Whether less of the objective that trials are ranked by is better."""
+        return self.ranking.minimize
+
+    @property
+    def replicates(self) -> int:
+        """How many seeds each configuration is to be trained with."""
+        return _replicates(self.meta)
+
+    @property
+    def configurations(self) -> pd.DataFrame:
+        """The configurations with a complete trial, best first; see stats.configurations."""
+        return stats.configurations(self.trials, self.minimize, self.replicates)
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """The trials that no other is better than in every objective; see stats.pareto."""
+        return stats.pareto(self.trials, self.objectives)
 
     def trial(self, number: int) -> "pd.Series[Any]":
         """Return the row of trial `number`. Raises KeyError when it has not started."""
@@ -125,29 +150,23 @@ def _read_meta(directory: Path) -> Row:
 def _problem(meta: Row) -> str | None:
     if meta.get("schema") != 1:
         return f"schema: must be 1, got {meta.get('schema')!r}"
-    for key, kind in {"name": str, "trials": int, "objective": dict, "space": dict}.items():
+    for key, kind in {"name": str, "trials": int, "space": dict}.items():
         if not isinstance(meta.get(key), kind):
             return f"{key}: must be of type {kind.__name__}, got {meta.get(key)!r}"
-    objective = meta["objective"]
-    if "metric" not in objective or objective.get("direction") not in ("minimize", "maximize"):
-        return f"objective: needs a metric and a direction, got {objective!r}"
     for key, spec in meta["space"].items():
-        needed = _needed(spec)
+        needed = space.lacks(spec)
         if needed:
             return f"space.{key}: needs {needed}, got {spec!r}"
-    return None
+    return objectives.problem(meta.get("objective"))
 
 
-def _needed(spec: object) -> str | None:
-    """What a parameter's entry lacks."""
-    kind = spec.get("type") if isinstance(spec, dict) else None
-    if not isinstance(spec, dict) or kind not in ("float", "int", "categorical"):
-        return "a type (float, int or categorical)"
-    if kind == "categorical":
-        return None if isinstance(spec.get("choices"), list) else "choices"
-    low, high = frames.number(spec.get("low")), frames.number(spec.get("high"))
-    usable = -math.inf < low <= high < math.inf and (low > 0 or not spec.get("log"))
-    return None if usable else "finite low <= high, above 0 where log is true"
+def _run(folder: Path, meta: Row) -> Run:
+    return read_run(folder, space.of_trial(meta, int(folder.name)))
+
+
+def _replicates(meta: Row) -> int:
+    given = meta.get("replicates")
+    return given if isinstance(given, int) and given > 1 else 1
 
 
 def _trial_folders(directory: Path) -> list[Path]:
@@ -164,27 +183,43 @@ def _read_events(directory: Path, unreadable: list[str]) -> list[Row]:
 
 
 def _trials(runs: list[Run], meta: Row) -> pd.DataFrame:
-    schema = {**frames.TRIALS, **frames.parameters(meta["space"])}
-    trials = frames.frame([run.trial for run in runs], schema)
-    trials["rank"] = stats.ranks(trials, meta["objective"]["direction"] == "minimize")
-    complete = trials["state"] == "complete"
-    for column, reference in (
-        ("delta", trials["rank"] == 1),
-        ("delta_baseline", trials.trial == 0),
-    ):
-        values = trials.loc[complete & reference.fillna(False), "value"]
-        value = float(values.iloc[0]) if len(values) else math.nan
-        trials[column] = (trials["value"] - value).where(complete)
+    schema = {**frames.TRIALS, **frames.parameters(space.all_specs(meta))}
+    rows = [{**run.trial, "configuration": one} for run, one in _grouped(runs, meta)]
+    ranking = objectives.ranking(objectives.objectives(meta))
+    trials = frames.frame(rows, schema)
+    if ranking.column != "value":
+        trials = _measured_by(trials, ranking.column)
+    trials["rank"] = stats.ranks(trials, ranking.minimize, _replicates(meta))
+    trials["delta"] = _difference(trials, trials["rank"] == 1)
+    trials["delta_baseline"] = _difference(trials, trials["trial"] == 0)
     return trials
 
 
-def _space_rows(space: Mapping[str, Mapping[str, Any]]) -> list[Row]:
+def _measured_by(trials: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return the trials with `column` of the complete ones as their value; see frames.TRIALS."""
+    complete = trials["state"] == "complete"
+    values = trials[column].astype("float64").where(complete)
+    lost = complete & values.isna()
+    return trials.assign(
+        value=values,
+        state=trials["state"].mask(lost, "failed"),
+        reason=trials["reason"].mask(lost, NO_VALUE),
+    )
+
+
+def _grouped(runs: list[Run], meta: Row) -> list[tuple[Run, int]]:
+    """Runs beside the first of the same configuration; without replicates each is its own."""
+    first: dict[str, int] = {}
+    alone = _replicates(meta) == 1
     return [
-        {
-            **spec,
-            "parameter": key,
-            "log": bool(spec.get("log")),
-            "choices": tuple(spec.get("choices", ())),
-        }
-        for key, spec in space.items()
+        (run, number if alone else first.setdefault(run.identity, number))
+        for run in runs
+        for number in [int(run.trial["trial"])]
     ]
+
+
+def _difference(trials: pd.DataFrame, reference: "pd.Series[bool]") -> "pd.Series[float]":
+    complete = trials["state"] == "complete"
+    values = trials.loc[complete & reference.fillna(False), "value"]
+    value = float(values.iloc[0]) if len(values) else math.nan
+    return (trials["value"] - value).where(complete)

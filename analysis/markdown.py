@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from analysis import stats, tables
 from analysis.checks import Check
+from analysis.environment import environment
 from analysis.figures import Figures
 from analysis.load import Sweep
 from analysis.tables import Table
@@ -25,15 +26,17 @@ def render(sweep: Sweep, verdict: Verdict, checks: Sequence[Check], figures: Fig
     parts = [f"# Sweep {text(sweep.name)}", states or "no trials", f"**{text(verdict.sentence)}**"]
     parts.append("\n".join(_check(check) for check in checks if check.level != "ok"))
     parts += _use(sweep, verdict)
-    parts += ["## Leaderboard", table(tables.leaderboard(sweep))]
-    for state in ("failed", "pruned", "unfinished"):
+    best = tables.leaderboard(sweep)
+    note = [text(tables.about_leaderboard(sweep, len(best.rows)))] if sweep.replicates > 1 else []
+    parts += ["## Leaderboard", *note, table(best)]
+    parts += _tradeoffs(sweep, figures)
+    for state in tables.UNRANKED:
         others = tables.without_rank(sweep, state)
         parts += [f"## {state.capitalize()}", table(others)] if others.rows else []
     for name, title in TITLES.items():
         if name in figures.svg:
-            suffix = "png" if name in figures.png else "svg"
-            parts += [f"## {title}", f"![{title}](figures/{name}.{suffix})"]
-    parts += ["## Environment", table(tables.environment(sweep))]
+            parts += [f"## {title}", _image(figures, name, title)]
+    parts += ["## Environment", table(environment(sweep))]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -53,6 +56,18 @@ def text(raw: str) -> str:
 
 def _check(check: Check) -> str:
     return f"- {check.level}: {text(f'{check.evidence} {check.action}'.strip())}"
+
+
+def _image(figures: Figures, name: str, title: str) -> str:
+    return f"![{title}](figures/{name}.{'png' if name in figures.png else 'svg'})"
+
+
+def _tradeoffs(sweep: Sweep, figures: Figures) -> list[str]:
+    if len(sweep.objectives) == 1:
+        return []
+    drawn = "tradeoffs" in figures.svg
+    image = [_image(figures, "tradeoffs", "Trade-offs")] if drawn else []
+    return ["## Trade-offs", text(tables.about_front(sweep)), table(tables.front(sweep)), *image]
 
 
 def _use(sweep: Sweep, verdict: Verdict) -> list[str]:

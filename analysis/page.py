@@ -1,20 +1,19 @@
 """The report as one HTML page that needs neither network nor, to be read, JavaScript."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from string import Template
 
 import pandas as pd
 
-from analysis import stats, tables
+from analysis import formats, markup, stats, tables
 from analysis.checks import Check
-from analysis.figures import Figures, data_uri, library, page_charts
+from analysis.environment import environment
+from analysis.figures import Figures, library, page_charts
 from analysis.load import Sweep
-from analysis.tables import Table
-from analysis.verdict import BASELINE, Verdict, generate, place, reproduce, unit
+from analysis.verdict import Verdict, generate, place, reproduce
 
-LONG = frozenset({"reason"})
 METHODS = (
     "The objective of a complete trial is measured once, after its last step, on the whole "
     "validation split.",
@@ -22,6 +21,15 @@ METHODS = (
     "its end can differ a little from the objective.",
     "Only complete trials are ranked: the last value of a pruned one belongs to an earlier step. "
     "Ties go to the trial with fewer characters trained on, then to the lower number.",
+    "With several seeds per configuration, the mean over the complete trials is ranked, the more "
+    "complete trials first; sd is the standard deviation between seeds (n-1). The trial to use is "
+    "the best of the best configuration.",
+    "A duplicate has the configuration of an earlier trial and took its result without training; "
+    "it counts as nothing.",
+    "A parameter with a condition that does not hold is no part of a trial, whatever its config "
+    "says.",
+    "A trial is on the front if no other complete one is as good in every objective and better in "
+    "one.",
     "Loss is in nats per character; divided by 0.6931 it is in bits per character.",
     "Time is the wall clock of the updates alone; it depends on what else the machine did.",
     "The same record gives the same report, byte for byte.",
@@ -36,6 +44,7 @@ def render(sweep: Sweep, verdict: Verdict, checks: Sequence[Check], figures: Fig
             _header(sweep, verdict, checks),
             _use(sweep, verdict),
             _leaderboard(sweep),
+            _tradeoffs(sweep, figures),
             _figures(sweep, figures),
             _samples(sweep, verdict),
             _environment(sweep),
@@ -74,7 +83,9 @@ def _header(sweep: Sweep, verdict: Verdict, checks: Sequence[Check]) -> str:
 
 def _objective(sweep: Sweep) -> str:
     direction = "lower is better" if sweep.minimize else "higher is better"
-    return ", ".join(part for part in (sweep.metric, unit(sweep.metric), direction) if part)
+    if len(sweep.objectives) > 1:
+        return formats.listed([objective.metric for objective in sweep.objectives])
+    return ", ".join(part for part in (sweep.metric, sweep.ranking.unit, direction) if part)
 
 
 def _use(sweep: Sweep, verdict: Verdict) -> str:
@@ -83,95 +94,70 @@ def _use(sweep: Sweep, verdict: Verdict) -> str:
     folder = place(sweep, verdict.winner)
     checkpoint = sweep.trial(verdict.winner)["checkpoint"]
     commands = [
-        _command("Write text with it", generate(folder)),
-        _command("Train it again", reproduce(folder, sweep, verdict.winner)),
+        markup.command("Write text with it", generate(folder)),
+        markup.command("Train it again", reproduce(folder, sweep, verdict.winner)),
     ]
     if checkpoint:
-        commands.append(_command("Checkpoint", f"runs/{sweep.name}/{checkpoint}"))
+        commands.append(markup.command("Checkpoint", f"runs/{sweep.name}/{checkpoint}"))
     table = tables.configuration(sweep, verdict.winner)
     marks = ["changed" if row[1] != row[-1] else "same" for row in table.rows]
     return (
         f'<section class="use">\n<h2>Use trial {verdict.winner}</h2>\n<div class="pair">\n'
-        f"<div>{_table(table, marks if len(table.columns) > 2 else ())}</div>\n"
+        f"<div>{markup.table(table, marks if len(table.columns) > 2 else ())}</div>\n"
         f"<div>{''.join(commands)}"
         '<p class="soft">Run from the project\'s root; replace runs by your --out.</p></div>\n'
         "</div>\n</section>"
     )
 
 
-def _command(label: str, command: str) -> str:
-    head = f'<div class="label"><span>{escape(label)}</span></div>'
-    return f'<div class="command">{head}<pre>{escape(command)}</pre></div>\n'
-
-
 def _leaderboard(sweep: Sweep) -> str:
     best = tables.leaderboard(sweep)
-    ranked = len(stats.leaders(sweep.trials))
-    few = len(best.rows) < ranked
-    shown = f"The best {len(best.rows)} of {ranked}" if few else f"All {ranked}"
-    text = f"{shown} complete trials; the baseline is trial {BASELINE}."
-    text = f"{text if ranked else 'No trial is complete.'} leaderboard.csv has every column."
+    text = escape(tables.about_leaderboard(sweep, len(best.rows)))
     parts = [f'<h2>Leaderboard</h2>\n<p class="soft">{text}</p>']
-    parts.append(_table(best, swatches=tables.leading(sweep)))
-    for state in ("failed", "pruned", "unfinished"):
+    parts.append(markup.table(best, swatches=tables.leading(sweep)))
+    for state in tables.UNRANKED:
         table = tables.without_rank(sweep, state)
         if table.rows:
             number = int((sweep.trials["state"] == state).sum())
-            parts.append(f"<h3>{state.capitalize()} ({number})</h3>\n{_table(table)}")
+            parts.append(f"<h3>{state.capitalize()} ({number})</h3>\n{markup.table(table)}")
     return f"<section>{''.join(parts)}</section>"
 
 
-def _table(table: Table, marks: Sequence[str] = (), swatches: Sequence[int] = ()) -> str:
-    if not table.rows:
+def _tradeoffs(sweep: Sweep, figures: Figures) -> str:
+    if len(sweep.objectives) == 1:
         return ""
-    style = ["word" if c in table.left else "" for c in table.columns]
-    style = [f"{s} long" if c in LONG else s for c, s in zip(table.columns, style, strict=True)]
-    head = _cells("th", table.columns, style)
-    lines = []
-    for number, row in enumerate(table.rows):
-        trial = f' data-trial="{table.trials[number]}"' if table.trials else ""
-        mark = f' class="{marks[number]}"' if marks else ""
-        cells = _cells("td", row, style)
-        if number < len(swatches):
-            dot = f'<i style="background:var(--r{number + 1})"></i>'
-            cells = cells.replace("<td>", f"<td>{dot}", 1)
-        lines.append(f"<tr{trial}{mark}>{cells}</tr>")
-    rows = "\n".join(lines)
-    return f'<div class="wide"><table>\n<tr>{head}</tr>\n{rows}\n</table></div>\n'
-
-
-def _cells(tag: str, texts: Iterable[str], styles: Iterable[str]) -> str:
-    return "".join(
-        f'<{tag} class="{style}">{escape(text)}</{tag}>'
-        if style
-        else f"<{tag}>{escape(text)}</{tag}>"
-        for text, style in zip(texts, styles, strict=True)
-    )
+    text = escape(tables.about_front(sweep))
+    chart = markup.section("Trade-offs", ["tradeoffs"], "tradeoffs", figures, text)
+    return f"{chart}\n{markup.table(tables.front(sweep))}"
 
 
 def _figures(sweep: Sweep, figures: Figures) -> str:
     marks = "&times; pruned, &#9661; failed, &#9671; unfinished"
+    square = ", &#9633; duplicate" if (sweep.trials["state"] == "duplicate").any() else ""
     beyond = "Beyond the range shown, points lie at its edge."
+    seeds = "The best seed of each of the best five configurations"
+    best = seeds if sweep.replicates > 1 else "The best five"
     slices = [name for name in figures.specs if name.startswith("slice:")]
     return "\n".join(
         [
-            _section(
+            markup.section(
                 "Learning curves",
                 ["learning_curves"],
                 "learning_curves",
                 figures,
-                f"The best five in colour, the winner's training loss dashed; {marks}. "
+                f"{best} in colour, the winner's training loss dashed; {marks}. "
                 '<span class="hint">Point at a trial, here or in a table, to light it up '
                 "everywhere; click to hold it.</span>",
             ),
-            _section(
+            markup.section(
                 "Every trial in order",
                 ["history"],
                 "history",
                 figures,
-                f"The line is the best complete trial so far; {marks}, at the last loss. {beyond}",
+                f"The line is the best complete trial so far; {marks}{square}, at the last "
+                f"loss. {beyond}",
             ),
-            _section(
+            markup.section(
                 "Where good values lie",
                 slices,
                 "slices",
@@ -179,19 +165,6 @@ def _figures(sweep: Sweep, figures: Figures) -> str:
                 f"The objective over each parameter, in the range that was searched. {beyond}",
             ),
         ]
-    )
-
-
-def _section(title: str, names: list[str], file: str, figures: Figures, text: str) -> str:
-    known = [name for name in names if name in figures.specs]
-    if not known:
-        return f'<section><h2>{title}</h2><p class="soft">Nothing is on record yet.</p></section>'
-    boxes = "".join(f'<div class="chart" data-chart="{escape(name)}"></div>' for name in known)
-    image = f'<noscript><img alt="{title}" src="{data_uri(figures.svg[file])}"></noscript>'
-    style = ' class="small"' if file == "slices" else ""
-    return (
-        f'<section><h2>{title}</h2>\n<p class="soft">{text}</p>\n'
-        f"<figure><div{style}>{boxes}</div>{image}</figure></section>"
     )
 
 
@@ -215,7 +188,7 @@ def _sample(sweep: Sweep, who: str, trial: int) -> str:
 
 
 def _environment(sweep: Sweep) -> str:
-    rows = tables.environment(sweep).rows
+    rows = environment(sweep).rows
     pairs = "".join(f"<dt>{escape(what)}</dt><dd>{escape(value)}</dd>" for what, value in rows)
     methods = "".join(f"<p>{escape(text)}</p>" for text in METHODS)
     return (

@@ -1,6 +1,7 @@
 """Files of a run as plain values, whatever a kill left of them."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,13 @@ def read_rows(path: Path) -> list[Row]:
     rows = [_row(line, f"{path}:{number}") for number, line in enumerate(whole, 1) if line.strip()]
     last = _object(torn)
     return rows if last is None else [*rows, last]
+
+
+def at(value: Any, dotted: str) -> Any:
+    """Return the value at a dotted key of a nested object, None when there is none."""
+    for key in dotted.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 def _row(line: bytes, where: str) -> Row:

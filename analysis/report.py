@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import figures, markdown, page, stats
+from analysis import figures, markdown, page, stats, tables
 from analysis.checks import Check, run_checks
 from analysis.load import Sweep
 from analysis.verdict import judge
@@ -34,6 +34,7 @@ def render(sweep: Sweep) -> Mapping[str, bytes]:
         "report.html": page.render(sweep, verdict, checks, drawn),
         "report.md": markdown.render(sweep, verdict, checks, drawn),
         "leaderboard.csv": _csv(_by_rank(sweep.trials)),
+        **_extra(sweep),
         "curves.csv": _csv(sweep.curves),
         "checks.json": _json(checks),
         **{f"figures/{name}.svg": svg for name, svg in drawn.svg.items()},
@@ -41,6 +42,16 @@ def render(sweep: Sweep) -> Mapping[str, bytes]:
     # Text read from a run may hold lone surrogates, which UTF-8 cannot encode.
     files = {name: text.encode("utf-8", "replace") for name, text in texts.items()}
     return files | {f"figures/{name}.png": png for name, png in drawn.png.items()}
+
+
+def _extra(sweep: Sweep) -> dict[str, str]:
+    """The tables that only some sweeps have."""
+    extra = {}
+    if sweep.replicates > 1:
+        extra["configurations.csv"] = _csv(tables.with_parameters(sweep))
+    if len(sweep.objectives) > 1:
+        extra["pareto.csv"] = _csv(sweep.front)
+    return extra
 
 
 def _by_rank(trials: pd.DataFrame) -> pd.DataFrame:

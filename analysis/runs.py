@@ -1,22 +1,29 @@
 """One trial's directory as rows of the frames."""
 
+import json
 import math
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from analysis import space
 from analysis.frames import number
-from analysis.records import Row, UnreadableError, read_object, read_rows
+from analysis.records import Row, UnreadableError, at, read_object, read_rows
 
 T = TypeVar("T")
+NO_VALUE = "the objective is not a finite number"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A trial's row, its curve and its samples; `unreadable` names the files left out."""
+    """A trial's row, its curve and its samples; `unreadable` names the files left out.
 
+    `identity` is the same text for two runs that differ in nothing but the seed.
+    """
+
+    identity: str
     trial: Row
     curve: list[Row]
     samples: list[Row]
@@ -45,39 +52,44 @@ class _Folder:
             return None
 
 
-def read_run(path: Path, space: Mapping[str, Any]) -> Run:
-    """Read the trial in `path`; what is missing or unreadable there is missing in the rows."""
+def read_run(path: Path, parameters: space.Space) -> Run:
+    """Read the trial in `path`; what is missing or unreadable there is missing in the rows.
+
+    A duplicate has no curve and cost nothing: its record is a copy of another trial's.
+    """
     folder = _Folder(path)
     trial = int(path.name)
     config = folder.object("config.json")
     result = folder.object("result.json")
-    curve = _curve(trial, folder.rows("metrics.jsonl"), folder.rows("timings.jsonl"))
+    copied = _is_step(result.get("same_as"))
+    rows = [] if copied else folder.rows("metrics.jsonl")
+    curve = _curve(trial, rows, folder.rows("timings.jsonl"))
     samples = [{**row, "trial": trial} for row in folder.rows("samples.jsonl")]
     row = {
         "trial": trial,
         **_outcome(result),
-        **_measured(curve, result.get("metrics")),
+        **_measured(curve, {} if copied else result.get("metrics")),
+        "parameters": at(result, "metrics.parameters"),
+        "same_as": result.get("same_as") if copied else None,
         "best_step": result.get("best_step"),
         "steps_planned": at(config, "train.max_iters"),
         "seed": config.get("seed"),
         "checkpoint": _checkpoint(path, result.get("best_step")),
-        **{f"p.{key}": at(config, key) for key in space},
+        **{f"p.{key}": value for key, value in space.values(config, parameters).items()},
     }
-    return Run(row, curve, samples, folder.unreadable)
+    return Run(_identity(config) or path.name, row, curve, samples, folder.unreadable)
 
 
-def at(config: Mapping[str, Any], dotted: str) -> Any:
-    """Return the value at a dotted key of a nested config, None when there is none."""
-    value: Any = config
-    for key in dotted.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
+def _identity(config: Row) -> str:
+    return json.dumps({**config, "seed": None}, sort_keys=True) if config else ""
 
 
 def _outcome(result: Row) -> Row:
     state, value, reason = result.get("state"), number(result.get("value")), result.get("reason")
+    if _is_step(result.get("same_as")):
+        return {"state": "duplicate", "value": value, "reason": reason}
     if state == "complete" and not math.isfinite(value):
-        return {"state": "failed", "reason": reason or "the objective is not a finite number"}
+        return {"state": "failed", "reason": reason or NO_VALUE}
     if state not in ("complete", "pruned", "failed"):
         state = "unfinished"
     return {"state": state, "value": value, "reason": reason}
@@ -97,7 +109,8 @@ def _measured(curve: list[Row], metrics: object) -> Row:
         "train_loss_nats": final.get("train_loss"),
         "step": max((row["step"] for row in curve), default=None),
         "tokens": final.get("tokens") or max((_tokens(row) for row in curve), default=None),
-        "parameters": final.get("parameters"),
+        "flops": number(final.get("tokens")) * number(final.get("flops_per_token")),
+        "seconds_per_token": final.get("seconds_per_token"),
         "train_s": sum(seconds) if seconds else None,
         "tokens_per_s": statistics.median(speeds) if speeds else None,
     }

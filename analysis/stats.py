@@ -1,31 +1,110 @@
 """Numbers of a sweep: order, margins, counts. Pure functions of its frames."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from analysis.frames import STATES
+from analysis.objectives import Objective
+
+Point = tuple[float, ...]
 
 LEADERS = 5
-"""How many of the best trials are singled out."""
+"""How many of the best configurations are singled out."""
 
 
-def ranks(trials: pd.DataFrame, minimize: bool) -> "pd.Series[int]":
+def ranks(trials: pd.DataFrame, minimize: bool, replicates: int = 1) -> "pd.Series[int]":
     """Return the place of each complete trial, 1 is best, by value, then tokens, then number.
 
-    Trials of any other state have none: their value belongs to another step.
+    Trials of any other state have none: their value belongs to another step. With
+    `replicates`, all trials of a better configuration come before those of a worse one.
     """
-    order = trials[trials["state"] == "complete"].sort_values(
-        ["value", "tokens", "trial"], ascending=[minimize, True, True]
+    complete = trials[trials["state"] == "complete"]
+    if replicates > 1:
+        table = configurations(trials, minimize, replicates)
+        group = complete["configuration"].map(table.set_index("configuration")["rank"])
+    else:
+        group = pd.Series(1, index=complete.index)
+    order = complete.assign(group=group).sort_values(
+        ["group", "value", "tokens", "trial"], ascending=[True, minimize, True, True]
     )
     places = pd.Series(range(1, len(order) + 1), index=order.index, dtype="Int64")
     return places.reindex(trials.index)
 
 
+def configurations(trials: pd.DataFrame, minimize: bool, replicates: int) -> pd.DataFrame:
+    """Return the configurations that have a complete trial, best first.
+
+    Columns: `rank`; `configuration`; `trials`, the numbers of the complete ones; `mean` and `sd`
+    (n-1; missing for one trial) of their values; `n`; `delta` and `delta_baseline`, the mean minus
+    that of rank 1 and of trial 0's configuration. More complete trials, up to `replicates`, come
+    first, then the better mean: one lucky seed does not outrank a configuration with all of them.
+    """
+    complete = trials[trials["state"] == "complete"]
+    grouped = complete.groupby("configuration")["value"]
+    table = grouped.agg(mean="mean", sd="std", n="count").reset_index()
+    missing = replicates - table["n"].clip(upper=replicates)
+    order = table.assign(missing=missing).sort_values(
+        ["missing", "mean", "configuration"], ascending=[True, minimize, True], ignore_index=True
+    )
+    numbers = complete["trial"].groupby(complete["configuration"]).groups
+    of = [tuple(complete.loc[numbers[one], "trial"]) for one in order["configuration"]]
+    baseline = order.loc[order["configuration"] == 0, "mean"]
+    return order.assign(
+        rank=pd.Series(range(1, len(order) + 1), dtype="int64"),
+        trials=pd.Series(of, dtype="object"),
+        delta=order["mean"] - (order["mean"].iloc[0] if len(order) else math.nan),
+        delta_baseline=order["mean"] - (baseline.iloc[0] if len(baseline) else math.nan),
+    )[["rank", "configuration", "trials", "mean", "sd", "n", "delta", "delta_baseline"]]
+
+
+def seed_noise(configurations: pd.DataFrame) -> float:
+    """Return the standard deviation between seeds, pooled over configurations; NaN without any."""
+    freedom = configurations["n"] - 1
+    squares = (freedom * configurations["sd"] ** 2).sum()
+    return math.sqrt(squares / freedom.sum()) if freedom.sum() else math.nan
+
+
+def pareto(trials: pd.DataFrame, objectives: Sequence[Objective]) -> pd.DataFrame:
+    """Return the complete trials that no other dominates, by the first objective, then the next.
+
+    One trial dominates another if it is as good in every objective and better in one, so
+    equal trials are both on the front. A trial that lacks an objective is out of the question.
+    """
+    columns = [objective.column for objective in objectives]
+    measured = trials[columns].astype("float64").abs().lt(math.inf).all(axis=1)
+    candidates = trials[(trials["state"] == "complete") & measured]
+    signs = [1.0 if objective.minimize else -1.0 for objective in objectives]
+    points: list[Point] = [
+        tuple(sign * float(x) for sign, x in zip(signs, row, strict=True))
+        for row in candidates[columns].itertuples(index=False)
+    ]
+    front = _front(points)
+    upward = [objective.minimize for objective in objectives]
+    kept = pd.Series([point in front for point in points], candidates.index, dtype="bool")
+    return candidates[kept].sort_values([*columns, "trial"], ascending=[*upward, True])
+
+
+def _front(points: Sequence[Point]) -> set[Point]:
+    """Return the points that no other dominates; less is better."""
+    front: list[Point] = []
+    # In this order a point can only be dominated by one before it.
+    for point in sorted(set(points)):
+        if not any(all(a <= b for a, b in zip(other, point, strict=True)) for other in front):
+            front.append(point)
+    return set(front)
+
+
 def leaders(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the complete trials, best first."""
     return trials[trials["rank"].notna()].sort_values("rank")
+
+
+def coloured(trials: pd.DataFrame) -> list[int]:
+    """Return the trials that are singled out: the best of each of the best configurations."""
+    first = leaders(trials).drop_duplicates("configuration").head(LEADERS)
+    return [int(trial) for trial in first["trial"]]
 
 
 def winner(trials: pd.DataFrame) -> int | None:
@@ -41,6 +120,15 @@ def middle(trials: pd.DataFrame) -> int | None:
     """
     order = leaders(trials)["trial"]
     return None if len(order) < 2 else int(order.iloc[max(1, (len(order) - 1) // 2)])
+
+
+def duplicates(trials: pd.DataFrame) -> dict[int, list[int]]:
+    """Return the duplicates of each trial that has some, by its number."""
+    found: dict[int, list[int]] = {}
+    copies = trials[trials["state"] == "duplicate"]
+    for trial, original in zip(copies["trial"], copies["same_as"], strict=True):
+        found.setdefault(int(original), []).append(int(trial))
+    return found
 
 
 def counts(trials: pd.DataFrame, planned: int) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """Tables of a report as text, the same for the page, Markdown and the terminal."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,9 +8,9 @@ import pandas as pd
 
 from analysis import formats, stats
 from analysis.load import Sweep
-from analysis.records import Row
-from analysis.verdict import BASELINE, unit
+from analysis.verdict import BASELINE
 
+UNRANKED = ("failed", "pruned", "unfinished", "duplicate")
 SHOWN = 100
 """Rows of a table at most; leaderboard.csv has all."""
 
@@ -28,31 +29,126 @@ class Table:
 
 
 def leaderboard(sweep: Sweep, limit: int = SHOWN) -> Table:
-    """Return the best `limit` complete trials with their parameters, best first."""
+    """Return the best `limit` complete trials with their parameters, best first.
+
+    With replicates, a row is a configuration: the mean over its complete trials.
+    """
+    return _of_configurations(sweep, limit) if sweep.replicates > 1 else _of_trials(sweep, limit)
+
+
+def about_leaderboard(sweep: Sweep, rows: int) -> str:
+    """Return what the leaderboard of so many rows shows, and in which order."""
+    several = sweep.replicates > 1
+    ranked = len(sweep.configurations if several else stats.leaders(sweep.trials))
+    if not ranked:
+        return "No trial is complete. leaderboard.csv has every column."
+    shown = f"The best {rows} of {ranked}" if rows < ranked else f"All {ranked}"
+    if not several:
+        text = f"{shown} complete trials; the baseline is trial {BASELINE}."
+        return f"{text} leaderboard.csv has every column."
+    return (
+        f"{shown} configurations with a complete trial, by the mean over their seeds; those with "
+        f"all {sweep.replicates} complete rank above the others, and the baseline is that of trial "
+        f"{BASELINE}. leaderboard.csv has every trial, configurations.csv these rows."
+    )
+
+
+def about_front(sweep: Sweep) -> str:
+    """Return what the trade-offs show."""
+    names = formats.listed([objective.metric for objective in sweep.objectives])
+    complete = int((sweep.trials["state"] == "complete").sum())
+    return (
+        f"{len(sweep.front)} of {complete} complete trials are on the front: no other trial is "
+        f"as good in {names} and better in one of them. pareto.csv has every column."
+    )
+
+
+def _of_trials(sweep: Sweep, limit: int) -> Table:
     best = stats.leaders(sweep.trials).head(limit)
     fixed = ("rank", "trial", f"{sweep.metric}", "vs best", "vs baseline")
-    keys = [f"p.{key}" for key in sweep.space["parameter"]]
-    columns = (*fixed, *short_names(sweep), "weights", "time")
+    again = stats.duplicates(sweep.trials)
     rows = [
         (
             str(row["rank"]),
             str(row["trial"]),
-            formats.loss(row["value"]),
-            formats.signed(row["delta"]),
-            formats.signed(row["delta_baseline"]),
-            *(formats.setting(row[key]) for key in keys),
+            formats.measure(row["value"], sweep.ranking.loss),
+            formats.difference(row["delta"], sweep.ranking.loss),
+            formats.difference(row["delta_baseline"], sweep.ranking.loss),
+            *_settings_of(sweep, row),
             formats.count(row["parameters"]),
             formats.duration(row["train_s"]),
+            *_note(again, [row["trial"]]),
+        )
+        for row in best.to_dict("records")
+    ]
+    columns = (*fixed, *short_names(sweep), "weights", "time", *(("note",) if again else ()))
+    return Table(columns, tuple(rows), _words(sweep) | {"note"}, _numbers(best))
+
+
+def _of_configurations(sweep: Sweep, limit: int) -> Table:
+    best = sweep.configurations.head(limit)
+    fixed = ("rank", "trials", f"mean {sweep.metric}", "sd", "n", "vs best", "vs baseline")
+    again = stats.duplicates(sweep.trials)
+    rows = [
+        (
+            str(row["rank"]),
+            ", ".join(str(trial) for trial in row["trials"]),
+            formats.measure(row["mean"], sweep.ranking.loss),
+            formats.measure(row["sd"], sweep.ranking.loss),
+            str(row["n"]),
+            formats.difference(row["delta"], sweep.ranking.loss),
+            formats.difference(row["delta_baseline"], sweep.ranking.loss),
+            *_settings_of(sweep, sweep.trial(row["trials"][0])),
+            formats.count(sweep.trial(row["trials"][0])["parameters"]),
+            *_note(again, row["trials"]),
+        )
+        for row in best.to_dict("records")
+    ]
+    columns = (*fixed, *short_names(sweep), "weights", *(("note",) if again else ()))
+    numbers = set(stats.leaders(sweep.trials).drop_duplicates("configuration")["trial"])
+    lit = tuple(next(int(trial) for trial in of if trial in numbers) for of in best["trials"])
+    return Table(columns, tuple(rows), _words(sweep) | {"trials", "note"}, lit)
+
+
+def front(sweep: Sweep) -> Table:
+    """Return the trials that no other is better than in every objective, with their parameters."""
+    best = sweep.front.head(SHOWN)
+    columns = ("trial", *(objective.metric for objective in sweep.objectives), *short_names(sweep))
+    rows = [
+        (
+            str(row["trial"]),
+            *(formats.measure(row[o.column], o.loss) for o in sweep.objectives),
+            *_settings_of(sweep, row),
         )
         for row in best.to_dict("records")
     ]
     return Table(columns, tuple(rows), _words(sweep), _numbers(best))
 
 
+def with_parameters(sweep: Sweep) -> pd.DataFrame:
+    """Return the configurations with their parameters and the trials' numbers as text."""
+    table = sweep.configurations
+    keys = [f"p.{key}" for key in sweep.space["parameter"]]
+    numbers = [" ".join(str(trial) for trial in of) for of in table["trials"]]
+    known = sweep.trials[["trial", *keys]].rename(columns={"trial": "configuration"})
+    return table.assign(trials=numbers).merge(known, on="configuration", how="left")
+
+
+def _settings_of(sweep: Sweep, row: Any) -> list[str]:
+    return [formats.setting(row[f"p.{key}"]) for key in sweep.space["parameter"]]
+
+
+def _note(again: Mapping[int, list[int]], trials: Iterable[int]) -> list[str]:
+    """The cell that says which other trials had the same configuration; no cell without any."""
+    if not again:
+        return []
+    same = sorted(number for trial in trials for number in again.get(trial, []))
+    return [f"the same again: trial {formats.listed(same)}" if same else ""]
+
+
 def without_rank(sweep: Sweep, state: str) -> Table:
     """Return the trials in a state other than complete: how far they came and why no further."""
     chosen = sweep.trials[sweep.trials["state"] == state].sort_values("trial").head(SHOWN)
-    keys = [f"p.{key}" for key in sweep.space["parameter"]]
     columns = ("trial", "step", "reason", "last val_loss", *short_names(sweep))
     rows = [
         (
@@ -60,7 +156,7 @@ def without_rank(sweep: Sweep, state: str) -> Table:
             reached(row),
             formats.line(row["reason"]) or formats.MISSING,
             formats.loss(row["val_last_nats"]),
-            *(formats.setting(row[key]) for key in keys),
+            *_settings_of(sweep, row),
         )
         for row in chosen.to_dict("records")
     ]
@@ -92,30 +188,6 @@ def configuration(sweep: Sweep, trial: int) -> Table:
     return Table(columns, tuple(rows), frozenset({"parameter"}))
 
 
-def environment(sweep: Sweep) -> Table:
-    """Return what the sweep ran on and with."""
-    meta, trials = sweep.meta, sweep.trials
-    corpus = _object(meta.get("corpus"))
-    rows = [
-        ("objective", f"{sweep.metric}, {meta['objective']['direction']}"),
-        ("unit", unit(sweep.metric) or "not known"),
-        ("corpus", str(corpus.get("name", formats.MISSING))),
-        ("corpus sha256", str(corpus.get("sha256", formats.MISSING))),
-        ("characters", formats.count(corpus.get("characters"))),
-        ("vocabulary", formats.count(corpus.get("vocabulary"))),
-        ("sampler", _settings(meta.get("sampler"))),
-        ("pruner", _settings(meta.get("pruner"))),
-        ("at once", f"{meta.get('max_concurrent', formats.MISSING)} trials"),
-        ("seed", str(meta.get("seed", formats.MISSING))),
-        ("versions", _settings(meta.get("versions"))),
-        ("steps per trial", formats.count(trials["steps_planned"].max())),
-        ("characters trained on", formats.count(trials["tokens"].sum())),
-        ("time in updates, all trials", formats.duration(float(trials["train_s"].sum()))),
-        ("interruptions", _interruptions(sweep)),
-    ]
-    return Table(("what", "value"), tuple(rows), frozenset({"what", "value"}))
-
-
 def short_names(sweep: Sweep) -> list[str]:
     """Return the parameters' names without their section where that is unambiguous."""
     keys = [str(key) for key in sweep.space["parameter"]]
@@ -125,7 +197,7 @@ def short_names(sweep: Sweep) -> list[str]:
 
 def leading(sweep: Sweep) -> list[int]:
     """Return the trials that are drawn in colour, best first."""
-    return [int(trial) for trial in stats.leaders(sweep.trials)["trial"][: stats.LEADERS]]
+    return stats.coloured(sweep.trials)
 
 
 def _words(sweep: Sweep) -> frozenset[str]:
@@ -138,17 +210,3 @@ def _words(sweep: Sweep) -> frozenset[str]:
 
 def _numbers(trials: pd.DataFrame) -> tuple[int, ...]:
     return tuple(int(trial) for trial in trials["trial"])
-
-
-def _object(value: object) -> Row:
-    return value if isinstance(value, dict) else {}
-
-
-def _settings(value: object) -> str:
-    return ", ".join(f"{k} {v}" for k, v in _object(value).items()) or formats.MISSING
-
-
-def _interruptions(sweep: Sweep) -> str:
-    events = sweep.events["event"]
-    resumed, died = int((events == "resumed").sum()), int((events == "worker_died").sum())
-    return f"continued {resumed} times, {died} workers died" if resumed + died else "none"

@@ -3,12 +3,16 @@
 import math
 import shlex
 from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
 
 from analysis import stats
-from analysis.formats import loss
+from analysis.formats import listed, loss, measure
 from analysis.load import Sweep
 
 BASELINE = 0
+ALONE = "There is nothing to rank it with."
 
 
 @dataclass(frozen=True)
@@ -24,19 +28,62 @@ def judge(sweep: Sweep) -> Verdict:
     best = stats.winner(sweep.trials)
     if best is None:
         return Verdict(_without_winner(sweep), None)
+    parts = _on_configuration(sweep) if sweep.replicates > 1 else _on_trial(sweep, best)
+    return Verdict(" ".join([*parts, *_front(sweep)]), best)
+
+
+def _on_trial(sweep: Sweep, best: int) -> list[str]:
+    row = sweep.trial(best)
+    who = f"trial {best}{_if_baseline(best)}"
+    value = _value(sweep, float(row["value"]))
+    if best != BASELINE:
+        value += _compared(sweep, float(row["delta_baseline"]), "the baseline")
     if len(stats.leaders(sweep.trials)) == 1:
-        who = f"trial {best}, the baseline," if best == BASELINE else f"trial {best}"
-        head = f"Only {who} is complete so far: {_value(sweep, best)}{_compared(sweep, best)}."
-        return Verdict(f"{head} There is nothing to rank it with.", best)
-    verb = "is best" if _over(sweep) else "is best so far"
-    who = f"Trial {best}, the baseline," if best == BASELINE else f"Trial {best}"
-    head = f"{who} {verb}: {_value(sweep, best)}{_compared(sweep, best)}."
-    return Verdict(f"{head} One seed each: how sure is not known yet.", best)
+        return [f"Only {who} is complete so far: {value}.", ALONE]
+    return [
+        f"{_capital(who)} {_verb(sweep)}: {value}.",
+        "One seed each: how sure is not known yet.",
+    ]
 
 
-def unit(metric: str) -> str:
-    """Return the unit of an objective, "" when it is not known."""
-    return "nats per character" if "loss" in metric else ""
+def _on_configuration(sweep: Sweep) -> list[str]:
+    table = sweep.configurations
+    best = table.iloc[0]
+    trials = f"trial{'s' if best['n'] > 1 else ''} {listed(best['trials'])}"
+    who = f"the configuration of {trials}{_if_baseline(best['configuration'])}"
+    value = f"mean {_value(sweep, float(best['mean']))}"
+    if best["configuration"] != BASELINE:
+        value += _compared(sweep, float(best["delta_baseline"]), "the baseline's mean")
+    if len(table) == 1:
+        return [f"Only {who} has a complete trial so far: {value}.", _spread(sweep, best), ALONE]
+    later = "Those with fewer complete seeds come after it, whatever their mean."
+    fewer = [later] if (table["n"] < min(best["n"], sweep.replicates)).any() else []
+    return [f"{_capital(who)} {_verb(sweep)}: {value}.", _spread(sweep, best), *fewer]
+
+
+def _spread(sweep: Sweep, best: "pd.Series[Any]") -> str:
+    if best["n"] == 1:
+        return f"That is one seed of {sweep.replicates}: how sure is not known yet."
+    part = "" if best["n"] >= sweep.replicates else f" of {sweep.replicates}"
+    deviation = measure(float(best["sd"]), sweep.ranking.loss)
+    return f"Over {best['n']}{part} seeds the standard deviation is {deviation}."
+
+
+def _if_baseline(number: int) -> str:
+    return ", the baseline," if number == BASELINE else ""
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _front(sweep: Sweep) -> list[str]:
+    if len(sweep.objectives) == 1:
+        return []
+    count = len(sweep.front)
+    names = listed([objective.metric for objective in sweep.objectives])
+    who = "1 trial is" if count == 1 else f"{count} trials are"
+    return [f"{who} on the front of {names}: see the trade-offs."]
 
 
 def place(sweep: Sweep, trial: int) -> str:
@@ -61,27 +108,29 @@ def _over(sweep: Sweep) -> bool:
     return counted["unfinished"] + counted["not started"] == 0
 
 
-def _value(sweep: Sweep, trial: int) -> str:
-    return f"{loss(sweep.trial(trial)['value'])} {unit(sweep.metric) or sweep.metric}"
+def _verb(sweep: Sweep) -> str:
+    verb = "is best" if len(sweep.objectives) == 1 else f"has the best {sweep.metric}"
+    return verb if _over(sweep) else f"{verb} so far"
 
 
-def _compared(sweep: Sweep, best: int) -> str:
-    if best == BASELINE:
-        return ""
-    delta = float(sweep.trial(best)["delta_baseline"])
+def _value(sweep: Sweep, value: float) -> str:
+    return f"{measure(value, sweep.ranking.loss)} {sweep.ranking.unit or sweep.metric}"
+
+
+def _compared(sweep: Sweep, delta: float, whom: str) -> str:
     if not math.isfinite(delta):
         return f" (the baseline, trial {BASELINE}, is not complete: nothing to compare with)"
     if delta == 0:
-        return f", the same as the baseline (trial {BASELINE})"
+        return f", the same as {whom} (trial {BASELINE})"
     side = "below" if delta < 0 else "above"
-    return f", {loss(abs(delta))} {side} the baseline (trial {BASELINE})"
+    return f", {measure(abs(delta), sweep.ranking.loss)} {side} {whom} (trial {BASELINE})"
 
 
 def _without_winner(sweep: Sweep) -> str:
     counted = stats.counts(sweep.trials, 0)
     if not len(sweep.trials):
         return "No winner: no trial has started."
-    if counted["failed"] == len(sweep.trials):
+    if counted["failed"] == len(sweep.trials) - counted["duplicate"]:
         return "No winner: every trial failed."
     seen = sweep.trials[sweep.trials["val_last_nats"].abs() < math.inf]
     head = "No winner: every trial was pruned." if _over(sweep) else "No winner yet."

@@ -1,7 +1,8 @@
 """What the commands accept as the value of an option."""
 
 import argparse
-import re
+
+from experiments import budget
 
 
 def positive(text: str) -> int:
@@ -13,7 +14,7 @@ def positive(text: str) -> int:
 
 def duration(text: str) -> float:
     """Seconds, from 90s, 30m or 1.5h; raises ArgumentTypeError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if not match:
+    seconds = budget.seconds(text)
+    if seconds is None:
         raise argparse.ArgumentTypeError(f"must be like 90s, 30m or 1.5h, got {text!r}")
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+    return seconds

@@ -6,9 +6,10 @@ Everything is compared with something measured in the same minutes; nothing is p
 import argparse
 import json
 import os
+import statistics
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from experiments import overheads, races
+from experiments import halved, headline, overheads, prices, races
 from experiments.arguments import positive
 from experiments.contest import ContestError, Entry, contending
 from tinygpt import corpus
@@ -147,6 +148,58 @@ def costs(console: Console, text: Result, rounds: int) -> Result:
     return {"ms": times, "in_steps": steps, "starting_ms": starts}
 
 
+def decisions(console: Console, text: Result, rounds: int) -> Result:
+    """What proposals and verdicts cost the driver, at growing numbers of finished trials."""
+    found = [prices.proposals(count, rounds) for count in (100, 1_000, 10_000)]
+    rows = [[f"{p.trials:,}", *(f"{ms:.1f}" for ms in astuple(p)[1:])] for p in found]
+    columns = ("trials", "proposal, ms", "TPE's own", "verdict", "first after a restart")
+    show(console, "Decisions", columns, rows)
+    return {str(p.trials): asdict(p) for p in found}
+
+
+def distance(console: Console, text: Result, rounds: int) -> Result:
+    """The price of looking back over a fixed distance; `rounds` is the number of seeds."""
+    found = list(prices.distances(rounds))
+    rows = [
+        (d.workers, d.max_concurrent or "asynchronous", f"{d.idle:.1%}", d.trials, f"{d.best:.4f}")
+        for d in found
+    ]
+    columns = ("workers", "max_concurrent", "idle", "trials", "best loss")
+    show(console, "Fixed distance, at equal simulated time", columns, rows)
+    return {"found": [asdict(d) for d in found]}
+
+
+def promotion(console: Console, text: Result, rounds: int) -> Result:
+    """Pausing and promoting against stopping; `rounds` is the number of simulated seeds, three are
+    trained for real."""
+    simulated = list(prices.promotions(rounds))
+    promoted(console, "simulated", simulated)
+    with tempfile.TemporaryDirectory() as directory:
+        trained = list(halved.promotions(Path(directory), 3))
+    promoted(console, "trained", trained)
+    return {"simulated": [asdict(p) for p in simulated], "trained": [asdict(p) for p in trained]}
+
+
+def promoted(console: Console, kind: str, found: Sequence[prices.Promotion]) -> None:
+    rows: list[tuple[object, ...]] = [
+        (p.seed, f"{p.steps:,}", f"{p.promoted:.4f}", f"{p.stopped:.4f}", p.trained_again)
+        for p in found
+    ]
+    means = [statistics.fmean(of) for of in zip(*(astuple(p)[2:4] for p in found), strict=True)]
+    rows.append(("mean", "", *(f"{mean:.4f}" for mean in means), ""))
+    columns = ("seed", "steps", "promotion", "stopping", "steps trained again")
+    show(console, f"Promotion against stopping, at equal steps, {kind}", columns, rows)
+
+
+def whole(console: Console, text: Result, rounds: int) -> Result:
+    """A sweep against one run, once, whatever `rounds` says."""
+    with tempfile.TemporaryDirectory() as directory:
+        sides = [headline.recipe(text), headline.sweep(Path(directory))]
+    rows = [(s.name, s.trainings, f"{s.val_loss:.4f}", f"{s.seconds:.1f}") for s in sides]
+    show(console, "A sweep against one run", ("", "trainings", "val_loss", "seconds"), rows)
+    return {s.name: asdict(s) for s in sides}
+
+
 def show(
     console: Console, title: str, columns: Sequence[str], rows: Iterable[Iterable[object]]
 ) -> None:
@@ -164,6 +217,10 @@ SECTIONS: dict[str, Callable[[Console, Result, int], Result]] = {
     "workers": workers,
     "recipes": recipes,
     "overheads": costs,
+    "decisions": decisions,
+    "distance": distance,
+    "promotion": promotion,
+    "headline": whole,
 }
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The one process that owns a sweep: it decides, workers train.
 
-The trial directories are the record. Everything here is in memory or can be made again from them,
-so the driver may be killed between any two lines.
+What is trained next and what stops is the roster's affair (experiments/roster.py); here workers are
+started, heard and buried.
 """
 
 import selectors
@@ -11,14 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from experiments import process, search
+from experiments import process
 from experiments.account import Account
 from experiments.process import Child, Message
-from experiments.search import Trial
-from experiments.spec import Sweep
-from experiments.store import Store
+from experiments.roster import Roster
 from experiments.sweepdir import SweepDir
 from experiments.terminal import Terminal
+from experiments.trial import Trial
 from tinygpt import checkpoint, config
 from tinygpt.exits import BAD_INPUT, BUSY, TEMPORARY, UNUSABLE_RECORD
 from tinygpt.schema import ConfigError
@@ -61,15 +60,13 @@ class Driver:
     def __init__(
         self,
         sweep_dir: SweepDir,
-        sweep: Sweep,
-        store: Store,
-        trials: list[Trial],
+        roster: Roster,
         children: list[Child],
         terminal: Terminal,
         account: Account,
     ) -> None:
-        self.sweep_dir, self.sweep, self.store = sweep_dir, sweep, store
-        self.trials, self.terminal, self.account = trials, terminal, account
+        self.sweep_dir, self.roster = sweep_dir, roster
+        self.terminal, self.account = terminal, account
         # The first worker has said that it is ready before there was a driver.
         self.workers = [Worker(i, child, ready=i == 0) for i, child in enumerate(children)]
         self.halt: Halt | None = None
@@ -99,10 +96,6 @@ class Driver:
                 else:
                     self._overhear(key.data)
 
-    def left(self) -> int:
-        """How many trials are not finished."""
-        return len(self._unfinished()) + self._unstarted()
-
     def _overhear(self, listener: Listener) -> None:
         successor = listener.hear()
         if successor is not listener.child:
@@ -111,13 +104,7 @@ class Driver:
                 self.listen(replace(listener, child=successor))
 
     def _idle(self) -> bool:
-        return self._stopping or self.left() == 0
-
-    def _unfinished(self) -> list[Trial]:
-        return [trial for trial in self.trials if trial.state == "running"]
-
-    def _unstarted(self) -> int:
-        return max(0, self.sweep.trials - len(self.trials))
+        return self._stopping or self.roster.left() == 0
 
     def _stop(self) -> None:
         self._stopping = True
@@ -129,42 +116,21 @@ class Driver:
             if worker.ready and worker.trial is None and (trial := self._next()) is not None:
                 worker.trial = trial.number
                 self.account.starts(worker.number, time.monotonic())
-                worker.child.send(run=str(self.sweep_dir.trial(trial.number).path))
+                path, measure = self.sweep_dir.trial(trial.number).path, self._measures()
+                worker.child.send(run=str(path), measure=measure)
 
     def _next(self) -> Trial | None:
-        """The lowest trial that may be trained now; begins a new one if there is none."""
-        taken = {worker.trial for worker in self.workers}
-        while True:
-            waiting = [trial for trial in self._unfinished() if trial.number not in taken]
-            if not waiting and not self._may_begin():
-                return None
-            trial = waiting[0] if waiting else self._begin(len(self.trials))
-            if self._is_feasible(trial):
-                return trial
-
-    def _may_begin(self) -> bool:
-        number = len(self.trials)
-        return self._unstarted() > 0 and search.may_start(self.sweep, number, self.trials)
-
-    def _begin(self, number: int) -> Trial:
-        """Propose a trial and write it down: first in its directory, then in the study."""
-        trial = Trial(number, search.propose(self.sweep, number, self.trials))
-        self.sweep_dir.trial(number).write_config(search.run_of(self.sweep, trial))
-        self.trials.append(trial)
-        self.store.add(trial)
-        self.sweep_dir.log("trial_started", trial=number)
-        return trial
-
-    def _is_feasible(self, trial: Trial) -> bool:
-        """Whether a trial's config can be trained; if not, the trial fails with the reason."""
         try:
-            config.run_config(search.run_of(self.sweep, trial))
-        except ConfigError as error:
-            run_dir = self.sweep_dir.trial(trial.number)
-            run_dir.conclude("failed", "; ".join(map(str, error.problems)))
-            self._conclude(trial.number)
-            return False
-        return True
+            return self.roster.next(self._taken())
+        except ConfigError as error:  # no configuration that a sampler proposes can be trained
+            self.halt = self.halt or Halt(BAD_INPUT, "; ".join(map(str, error.problems)))
+            return None
+
+    def _taken(self) -> set[int]:
+        return {worker.trial for worker in self.workers if worker.trial is not None}
+
+    def _measures(self) -> bool:
+        return any(one.metric == "seconds_per_token" for one in self.roster.sweep.objective)
 
     def _hear(self, worker: Worker) -> None:
         for message in worker.child.receive():
@@ -175,7 +141,7 @@ class Driver:
     def _answer(self, worker: Worker, message: Message) -> None:
         match message["event"]:
             case "ready":
-                self._welcome(worker, message["offer"])
+                self.welcome(worker, message["offer"])
             case "started":
                 self._started(self._trial_of(worker), message["step"], message["warning"])
             case "trained":
@@ -185,9 +151,10 @@ class Driver:
                 self._judge(worker, message["step"], message["val_loss"])
             case "ended":
                 number = self._release(worker, message)
-                self._conclude(number)
+                self.roster.conclude(number)
+                self.roster.settle(number, self._taken())
             case "stopped":
-                self._release(worker, message)
+                self.roster.settle(self._release(worker, message), self._taken())
             case "unusable":
                 self._release(worker, message)
                 code = BUSY if message["busy"] else UNUSABLE_RECORD
@@ -204,15 +171,13 @@ class Driver:
         if warning:
             self.sweep_dir.log("warning", trial=trial.number, warning=warning)
             self.terminal.warn(f"trial {trial.number}: {warning}")
-        self.terminal.started(trial, step, self._config_of(trial))
+        self.terminal.started(trial, step, self.roster.config_of(trial.number))
 
     def _judge(self, worker: Worker, step: int, val_loss: float) -> None:
         trial = self._trial_of(worker)
         known = trial.reports.get(step, val_loss)
         if step > 0:
-            trial = replace(trial, reports={**trial.reports, step: val_loss})
-            self.trials[trial.number] = trial
-            self.store.report(trial.number, step, val_loss)
+            self.roster.report(trial.number, step, val_loss)
         self.terminal.evaluated(trial.number, step, val_loss)
         if known != val_loss:
             reason = (
@@ -222,20 +187,16 @@ class Driver:
             self.halt = self.halt or Halt(UNUSABLE_RECORD, reason)
         if self._stopping:
             return
-        if 0 < step < self._config_of(trial).train.max_iters and self._is_pruned(trial, step):
-            worker.child.send(verdict="prune", reason=f"pruned at step {step}")
-        else:
-            worker.child.send(verdict="go on")
+        verdict = self.roster.verdict(trial.number, step)
+        if verdict.word == "pause":
+            self.sweep_dir.log("trial_paused", trial=trial.number, step=step)
+        worker.child.send(verdict=verdict.word, reason=verdict.reason)
+        self.roster.settle(trial.number, self._taken())
 
-    def _is_pruned(self, trial: Trial, step: int) -> bool:
-        # A resumed trial may have reports behind the step it is at: the verdict must not see them.
-        seen = {at: loss for at, loss in trial.reports.items() if at <= step}
-        return search.should_prune(self.sweep, replace(trial, reports=seen), self.trials)
-
-    def _welcome(self, worker: Worker, offer: Message) -> None:
+    def welcome(self, worker: Worker, offer: Message) -> None:
         """Let a worker begin, or stop the sweep if it lacks the GPU that the trials need."""
         try:
-            config.refuse_absent(self.sweep.run.train.device, gpu=offer["gpu"])
+            config.refuse_absent(self.roster.sweep.run.train.device, gpu=offer["gpu"])
         except ConfigError as error:
             self.halt = Halt(BAD_INPUT, f"worker {worker.number}: {error}; or mend devices")
         else:
@@ -247,15 +208,6 @@ class Driver:
         self.terminal.left(number)
         worker.trial = None
         return number
-
-    def _conclude(self, number: int) -> None:
-        """Take a trial's result from its directory into the study."""
-        result = self.sweep_dir.trial(number).read_result()
-        assert result is not None, f"trial {number} ended without a result"
-        self.trials[number] = trial = search.finished(self.trials[number], result)
-        self.store.tell(trial)
-        self.sweep_dir.log("trial_finished", trial=number, state=trial.state)
-        self.terminal.finished(trial)
 
     def _bury(self, worker: Worker) -> None:
         """A worker is gone: start another, and let its trial go on there."""
@@ -272,7 +224,7 @@ class Driver:
         if number is not None:
             self._retry(number, f"its worker died ({describe(code)})")
             self.account.ends(worker.number, time.monotonic(), {})
-        worker.child = process.worker(worker.number, self.sweep.devices)
+        worker.child = process.worker(worker.number, self.roster.sweep.devices)
         worker.ready = False
         self._selector.register(worker.child, selectors.EVENT_READ, worker)
 
@@ -283,20 +235,17 @@ class Driver:
         self._attempts[number, step] += 1
         attempts = self._attempts[number, step]
         if run_dir.read_result() is not None:
-            self._conclude(number)
+            self.roster.conclude(number)
         elif attempts > MAX_RETRIES:
             words = last_line(run_dir.log)
             run_dir.conclude("failed", f"{reason} {attempts} times at step {step}: {words}")
-            self._conclude(number)
+            self.roster.conclude(number)
         else:
             self.terminal.warn(f"trial {number}: {reason}; going on from step {step}")
 
     def _trial_of(self, worker: Worker) -> Trial:
         assert worker.trial is not None, "a worker without a trial spoke of one"
-        return self.trials[worker.trial]
-
-    def _config_of(self, trial: Trial) -> config.RunConfig:
-        return config.run_config(search.run_of(self.sweep, trial))
+        return self.roster.trials[worker.trial]
 
     def close(self) -> None:
         """Let every worker save and leave."""

@@ -27,6 +27,13 @@ class Document:
     path: Path
     data: Any
     places: Mapping[Keys, tuple[int, int]]
+    notes: tuple[str, ...] = ()
+    """What the user is told of how the file was read."""
+
+    def translated(self, sources: Mapping[Keys, Keys], notes: Iterable[str]) -> "Document":
+        """The same file with its keys under other names; `sources` has the file's by those."""
+        places = {ours: self._place(theirs) for ours, theirs in sources.items()}
+        return Document(self.path, self.data, places, tuple(notes))
 
     def located(self, error: ConfigError) -> ConfigError:
         """The same problems, each with `file:line:column` before its key; in the file's order."""
@@ -45,6 +52,13 @@ class _Loader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own interface)
 
+
+ADVICE = {
+    "'\\t' that cannot start": "indent with spaces",
+    "expected <block end>": "indent this line like the others of its mapping or list",
+    "expected ',' or '}'": "close the { before it",
+    "expected ',' or ']'": "close the [ before it",
+}
 
 _INT = r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"
 _FLOAT = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
@@ -98,10 +112,19 @@ def _composed(path: Path) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        raise ConfigError([Problem((), f"{where}: not YAML: {error.problem}")]) from None
+        told = f"{where}: not YAML: {error.problem}{_advice(error.problem or '')}"
+        raise ConfigError([Problem((), told)]) from None
     except (yaml.YAMLError, RecursionError) as error:
         text = " ".join(str(error).split())
         raise ConfigError([Problem((), f"{path}: not YAML: {text}")]) from None
+
+
+def _advice(problem: str) -> str:
+    """What to do about some of YAML's complaints, which speak of its grammar."""
+    for words, advice in ADVICE.items():
+        if words in problem:
+            return f"; {advice}"
+    return ""
 
 
 class _Reader:

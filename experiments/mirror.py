@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 import wandb
 
@@ -128,14 +128,17 @@ class RunMirror:
     def _log_checkpoint(self, result: Mapping[str, Any]) -> None:
         run_dir, step = self.source.run_dir, result["best_step"]
         steps = checkpoint.steps(run_dir.checkpoints)
-        if step not in steps:
+        if step not in steps or (self.source.volatile and result["state"] != "complete"):
             return
         metadata = {"step": step, "val_loss": result["metrics"]["best_val_loss"]}
         artifact = wandb.Artifact(f"{self.source.id}-checkpoint", type="model", metadata=metadata)
         state = run_dir.checkpoints / f"step-{step:08d}" / "state.pt"
         for path in (state, run_dir.tokenizer, run_dir.config):
-            # The best checkpoint of a finished run stays where it is, so it need not be copied.
-            artifact.add_file(str(path), policy="immutable", skip_cache=True)
+            # One that stays where it is need not be copied.
+            policy: Literal["mutable", "immutable"] = (
+                "mutable" if self.source.volatile else "immutable"
+            )
+            artifact.add_file(str(path), policy=policy, skip_cache=True)
         aliases = ["best", f"step-{step}", *(["final"] if step == steps[-1] else [])]
         self._run.log_artifact(artifact, aliases=aliases)
 

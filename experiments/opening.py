@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import math
 import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,12 +10,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from experiments import search, spec
+from experiments import disk, edits, space, spec
 from experiments.loading import Document
+from experiments.parameter import DerivedParameter, Scalar
 from experiments.process import Message
-from experiments.search import Trial
+from experiments.search import Search
 from experiments.spec import Sweep
-from experiments.sweepdir import SweepDir
+from experiments.sweepdir import SweepDir, search_of
+from experiments.trial import Trial
 from tinygpt import config, corpus
 from tinygpt.corpus import Corpus
 from tinygpt.files import RecordError
@@ -41,18 +44,15 @@ class Request:
 def requested(arguments: argparse.Namespace) -> Request:
     """Read what the command line names; raises ConfigError or RecordError."""
     path: Path = arguments.sweep
-    if path.is_dir():
-        sweep_dir, document = SweepDir(path), None
-        sweep, _ = sweep_dir.read_sweep()
-        data = {**spec.as_dict(sweep), "trials": sweep_dir.planned(sweep)}
-        for override in arguments.set:
-            data = spec.overridden(data, override)
-        sweep = spec.build(data)
-    else:
-        sweep, document = spec.read(path, arguments.set)
-        sweep_dir = SweepDir(arguments.out / sweep.name)
-    trials = arguments.trials or sweep.trials
-    return Request(dataclasses.replace(sweep, trials=trials), document, sweep_dir)
+    if not path.is_dir():
+        sweep, document = spec.read(path, arguments.set, arguments.trials)
+        return Request(sweep, document, SweepDir(arguments.out / sweep.name))
+    sweep_dir = SweepDir(path)
+    sweep, _ = sweep_dir.read_sweep()
+    data = {**spec.as_dict(sweep), "trials": arguments.trials or sweep_dir.planned(sweep)}
+    for override in arguments.set:
+        data = spec.overridden(data, override)
+    return Request(spec.build(data), None, sweep_dir)
 
 
 def checked_corpus(request: Request, say: corpus.Say) -> Corpus:
@@ -67,14 +67,16 @@ def checked_corpus(request: Request, say: corpus.Say) -> Corpus:
         text = corpus.load(data.corpus, data.sha256, say)
     except CorpusError as error:
         raise request.located([Problem(("run", "data", "corpus"), str(error))]) from None
-    if problems := list(_misfits(request.sweep, text)):
+    problems = [*_misfits(request.sweep, text), *infeasible(request.sweep, len(text.tokenizer))]
+    if problems:
         raise request.located(problems)
     return text
 
 
 def _misfits(sweep: Sweep, text: Corpus) -> Iterator[Problem]:
     searched = sweep.space.get("model.block_size")
-    sizes: list[Any] = [end for _, end in searched.ends()] if searched else []
+    ends = searched.ends() if searched and not isinstance(searched, DerivedParameter) else []
+    sizes: list[Any] = [end for _, end in ends]
     for problem in corpus.misfits(
         text,
         val_fraction=sweep.run.data.val_fraction,
@@ -87,12 +89,55 @@ def _misfits(sweep: Sweep, text: Corpus) -> Iterator[Problem]:
             yield problem.under(("run",))
 
 
+def infeasible(sweep: Sweep, vocabulary: int) -> Iterator[Problem]:
+    """Constraints that nothing meets, queued configurations that do not meet them, and a limit of
+    disk that one trial alone would pass."""
+    runs, searched = sweep.configurations(vocabulary), space.searched(sweep.space)
+    for place, queued in enumerate(sweep.enqueue):
+        whole = space.active(sweep.space, queued) == queued and queued.keys() <= searched.keys()
+        if whole and (objection := runs.objection(queued)):
+            yield Problem(("enqueue", place), f"cannot be trained: {objection}")
+    yield from unmet(sweep, vocabulary)
+    limit, needed = sweep.disk(), disk.reserve(sweep, vocabulary)
+    if limit is not None and limit < needed:
+        message = f"must be at least {math.ceil(needed / 1e6)}MB, what the trials at work take"
+        yield Problem(("max_disk",), f"{message}; got {sweep.max_disk}")
+
+
+def unmet(sweep: Sweep, vocabulary: int) -> Iterator[Problem]:
+    """Constraints that no configuration of the space meets; of a space that cannot be counted as
+    far as chance finds out."""
+    runs, where = sweep.configurations(vocabulary), ("constraints",)
+    example = runs.objection(_first_point(sweep))
+    if not sweep.constraints or example is None:
+        return
+    count = space.size(sweep.space)
+    if count is not None:
+        if all(runs.objection(values) for values in space.points(sweep.space)):
+            message = f"none of the {count:,} configurations meets all of them; widen the space"
+            yield Problem(where, f"{message}: {example}")
+        return
+    try:
+        Search(dataclasses.replace(sweep, enqueue=()), vocabulary).propose(0, [])
+    except ConfigError as error:
+        for problem in error.problems:
+            yield Problem(problem.path, f"{problem.message}: {example}")
+
+
+def _first_point(sweep: Sweep) -> dict[str, Scalar]:
+    chosen: dict[str, Scalar] = {}
+    for key, parameter in space.searched(sweep.space).items():
+        if space.applies(parameter, chosen):
+            chosen[key] = parameter.ends()[0][1]
+    return chosen
+
+
 def refuse_changes(request: Request, text: Corpus) -> None:
-    """Raise ConfigError naming every key on which a begun sweep's file has changed."""
+    """Raise ConfigError naming every key that a begun sweep's file has changed and may not."""
     if not request.sweep_dir.begun():
         return
     begun, _ = request.sweep_dir.read_sweep()
-    problems = list(spec.changes(spec.as_dict(begun), request.sweep))
+    problems = list(edits.refused(begun, request.sweep))
     problems += _changed_corpus(request.sweep.run.data.corpus, begun.run.data.corpus, text)
     if problems:
         way = f"; put it back, or give the sweep another name than {request.sweep.name}"
@@ -111,31 +156,70 @@ def _changed_corpus(asked: str, begun: str, text: Corpus) -> Iterator[Problem]:
         yield Problem(("run", "data", "corpus"), message)
 
 
-def begin(request: Request, text: Corpus, hello: Message | None) -> tuple[Sweep, list[str]]:
-    """The settled sweep, written down if it is new, and warnings about what is not as it was.
+@dataclass(frozen=True)
+class Begun:
+    """A sweep that may run: its decisions, what is not as it was, and what its file has changed."""
+
+    search: Search
+    warnings: list[str]
+    edits: list[str]
+
+
+def begin(request: Request, text: Corpus, hello: Message | None) -> Begun:
+    """The settled sweep, written down if it or a version of it is new.
 
     `hello` is what a worker says of the machine and its torch, None if all trials are finished.
     Raises ConfigError if the machine lacks what the config asks for.
     """
     sweep_dir, now = request.sweep_dir, versions(hello)
-    if sweep_dir.begun():
-        begun, facts = sweep_dir.read_sweep()
-        if hello is not None:
-            config.refuse_absent(begun.run.train.device, gpu=hello["offer"]["gpu"])
-        then = facts["versions"]
-        changed = [
-            f"{name} was {then[name]}, is {now[name]}" for name in now if then[name] != now[name]
-        ]
-        warnings = [f"{'; '.join(changed)}: last bits may differ"] if changed else []
-        asked = request.sweep
-        sweep = dataclasses.replace(
-            begun, trials=asked.trials, devices=asked.devices, wandb=asked.wandb
-        )
-        return sweep, warnings
-    assert hello is not None, "a new sweep has trials left"
-    sweep = settled(request, text, hello)
-    sweep_dir.write_sweep(sweep, {"corpus": facts_of(text), "versions": now})
-    return sweep, []
+    if not sweep_dir.begun():
+        assert hello is not None, "a new sweep has trials left"
+        sweep = settled(request, text, hello)
+        facts: dict[str, Any] = {"corpus": facts_of(text), "versions": now}
+        sweep_dir.write_sweep(sweep, facts)
+        return Begun(search_of(sweep, facts), [], [])
+    begun, facts = sweep_dir.read_sweep()
+    if hello is not None:
+        config.refuse_absent(begun.run.train.device, gpu=hello["offer"]["gpu"])
+    then = facts["versions"]
+    changed = [
+        f"{name} was {then[name]}, is {now[name]}" for name in now if then[name] != now[name]
+    ]
+    warnings = [f"{'; '.join(changed)}: last bits may differ"] if changed else []
+    told = edits_of(request)
+    sweep, facts = renewed(request, begun, facts)
+    if told:
+        sweep_dir.write_sweep(sweep, {k: v for k, v in facts.items() if k != "schema"})
+    return Begun(search_of(sweep, facts), warnings, told)
+
+
+def renewed(request: Request, begun: Sweep, facts: dict[str, Any]) -> tuple[Sweep, dict[str, Any]]:
+    """A begun sweep as its file has it now, and the facts with the version it had before, if that
+    decided otherwise about a trial."""
+    sweep = edits.edited(begun, request.sweep)
+    until = request.sweep_dir.count()
+    if edits.searches_alike(begun, sweep) or until == 0:
+        return sweep, facts
+    earlier = [*facts.get("earlier", []), {"until": until, "sweep": spec.as_dict(begun)}]
+    return sweep, {**facts, "earlier": earlier}
+
+
+def edits_of(request: Request) -> list[str]:
+    """What the file of a begun sweep changes of its search, and what that means, a line each."""
+    if not request.sweep_dir.begun():
+        return []
+    begun, facts = request.sweep_dir.read_sweep()
+    sweep = edits.edited(begun, request.sweep)
+    if edits.searches_alike(begun, sweep):
+        return []
+    old, count = search_of(begun, facts), request.sweep_dir.count()
+    new = search_of(*renewed(request, begun, facts))
+    trials = request.sweep_dir.history(old)
+    fitting = sum(new.informs(trial) for trial in trials)
+    effect = f"trials from {count} on come from the changed file"
+    if trials:
+        effect += f"; {fitting} of the {count} before lie in its space and inform the search"
+    return [*edits.differences(begun, sweep), effect]
 
 
 def settled(request: Request, text: Corpus, hello: Message) -> Sweep:
@@ -158,11 +242,13 @@ def versions(hello: Message | None) -> dict[str, str]:
     return own | (hello["versions"] if hello else {})
 
 
-def refuse_edits(sweep: Sweep, trials: Sequence[Trial], sweep_dir: SweepDir) -> None:
+def refuse_edits(search: Search, trials: Sequence[Trial], sweep_dir: SweepDir) -> None:
     """Raise RecordError if a trial has other parameters than the sweep proposes for it: a proposal
     can be made again at any time. Of long sweeps the last ones are looked at."""
     for trial in trials[-CHECKED_TRIALS:]:
-        if dict(trial.params) != search.propose(sweep, trial.number, trials):
+        proposed = search.propose(trial.number, trials)
+        there = (dict(trial.params), trial.replicate)
+        if proposed is None or there != (dict(proposed.params), proposed.replicate):
             path = sweep_dir.trial(trial.number).config
             raise RecordError(
                 f"{path}: not what this sweep proposes for trial {trial.number}; it, or an earlier "

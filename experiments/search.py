@@ -1,169 +1,313 @@
 """What to try next and what to stop, as functions of the sweep and its finished trials.
 
 Trial n sees the results of trials 0 ... n - max_concurrent and, of those after them, only the
-parameters, whatever else is known by then. Optuna is asked through a study made for each question
-with a sampler seeded by (seed, n), so nothing is kept between questions and every answer can be had
-again.
+parameters, whatever else is known by then; with cohorts (experiments/halving.py) it sees those
+before its own. Nothing that cannot be computed again is kept between two questions.
 """
 
-import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import json
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.pruners import BasePruner, NopPruner
-from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial
 
-from experiments.space import FloatParameter, IntParameter, Parameter, Scalar
-from experiments.spec import MedianPruner, Sweep, TpeSampler
-from tinygpt import config, schema
-from tinygpt.seeding import derive
+from experiments import halving, replication, space
+from experiments.configuration import Configurations
+from experiments.frozen import frozen
+from experiments.halving import Cohort, Standing
+from experiments.parameter import Scalar
+from experiments.proposal import Proposer
+from experiments.pruners import Halving
+from experiments.pruning import Judge
+from experiments.replication import seed_of
+from experiments.spec import Sweep
+from experiments.trial import Trial, begun
+from tinygpt import config
 
-State = Literal["running", "complete", "pruned", "failed"]
-
-STATES = {
-    "running": TrialState.RUNNING,
-    "complete": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-}
+Word = Literal["go on", "pause", "prune"]
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One trial as the search knows it.
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of a trial after an evaluation, and why it ends if it does."""
 
-    `reports` are the validation losses by step, in nats per character. `value` is the objective of
-    a complete trial, the last report of a pruned one, None for others.
-    """
-
-    number: int
-    params: Mapping[str, Scalar]
-    state: State = "running"
-    value: float | None = None
-    reports: Mapping[int, float] = field(default_factory=dict)
-    reason: str | None = None
+    word: Word
+    reason: str = ""
 
 
-def may_start(sweep: Sweep, number: int, trials: Sequence[Trial]) -> bool:
-    """Whether every trial that `number` must see is finished."""
-    needed = max(0, number - sweep.max_concurrent + 1)
-    return len(trials) >= needed and all(trial.state != "running" for trial in trials[:needed])
+@dataclass(frozen=True)
+class Earlier:
+    """A sweep as its file had it until trial `until`, exclusive."""
+
+    until: int
+    sweep: Sweep
 
 
-def propose(sweep: Sweep, number: int, trials: Sequence[Trial]) -> dict[str, Any]:
-    """The parameters of trial `number`, given the trials 0 ... number - 1 at least."""
-    study = _study(sweep, number, trials)
-    if number < len(sweep.enqueue):
-        study.enqueue_trial(dict(sweep.enqueue[number]))
-    trial = study.ask(distributions(sweep))
-    if trial.number != number:
-        raise AssertionError(f"Optuna counted {trial.number}, the sweep {number}")
-    # An enqueued 1 for a learning rate is 1.0 in the run's config, and so in the study.
-    hints = config.known_keys()
-    return {key: schema.convert(hints[key], value) for key, value in trial.params.items()}
+class Version:
+    """One version of a sweep's file, the trials that came from it, and what decides for them."""
+
+    def __init__(self, sweep: Sweep, vocabulary: int, first: int) -> None:
+        self.sweep, self.first = sweep, first
+        self.runs: Configurations = sweep.configurations(vocabulary)
+        self.proposer = Proposer(sweep, self.runs, first)
+        self.judge = Judge(sweep)
+        self.seen: dict[int, FrozenTrial | None] = {}
 
 
-def should_prune(sweep: Sweep, trial: Trial, trials: Sequence[Trial]) -> bool:
-    """Whether a running trial stops at its last report, given the trials before it."""
-    study = _study(sweep, trial.number, trials)
-    study.add_trial(frozen(sweep, trial))
-    return bool(study.pruner.prune(study, study.trials[trial.number]))
+class Search:
+    """The decisions of one sweep."""
+
+    def __init__(self, sweep: Sweep, vocabulary: int, earlier: Sequence[Earlier] = ()) -> None:
+        """`vocabulary` is the number of different characters of the text; `earlier` are the
+        versions that the file had before, in their order."""
+        ends = [one.until for one in earlier]
+        sweeps = [*(one.sweep for one in earlier), sweep]
+        self.sweep, self.vocabulary = sweep, vocabulary
+        self._versions = [
+            Version(one, vocabulary, first) for one, first in zip(sweeps, [0, *ends], strict=True)
+        ]
+        self._keys: list[str] = []
+        self._first: dict[str, int] = {}
+
+    def sweeps(self) -> list[Sweep]:
+        """All versions of the sweep, the oldest first."""
+        return [version.sweep for version in self._versions]
+
+    def version(self, number: int) -> Version:
+        """The version of the file that a trial comes from."""
+        return next(v for v in reversed(self._versions) if v.first <= number)
+
+    def run_of(self, trial: Trial) -> dict[str, Any]:
+        """The nested run config of a trial; raises ConfigError if it has none."""
+        version = self.version(trial.number)
+        run = version.runs.nested(trial.params)
+        if trial.replicate:
+            run = {**run, "seed": seed_of(version.sweep.run.seed, trial.replicate)}
+        return run
+
+    def cohort(self, number: int) -> Cohort | None:
+        """The cohort of a trial, if its sweep has any."""
+        sweep = self.version(number).sweep
+        if not isinstance(sweep.pruner, Halving):
+            return None
+        return halving.cohort_of(sweep.pruner, sweep.run.train.max_iters, number)
+
+    def horizon(self, number: int) -> int:
+        """How many of the first trials must be finished before a trial may begin, and are known to
+        it and to those who judge it."""
+        cohort = self.cohort(number)
+        if cohort is None:
+            return max(0, number - self.version(number).sweep.max_concurrent + 1)
+        before = self.cohort(cohort.first - 1) if cohort.first else None
+        return before.first if before else 0
+
+    def may_start(self, number: int, trials: Sequence[Trial]) -> bool:
+        """Whether everything that a trial must see is known."""
+        needed = self.horizon(number)
+        if len(trials) < needed or any(trial.state == "running" for trial in trials[:needed]):
+            return False
+        return all(self._at_first_rung(other) for other in self._last_cohort(number, trials))
+
+    def propose(self, number: int, trials: Sequence[Trial]) -> Trial | None:
+        """Trial `number` as it begins, given the trials before it at least; None if the sampler has
+        come to its end. Raises ConfigError if no configuration meets the constraints."""
+        if (again := self._replicate(number, trials)) is not None:
+            return again
+        params = self._proposal(number, trials)
+        if params is None:
+            return self._replicate(number, trials, nothing_new=True)
+        trial = Trial(number, params)
+        return replace(trial, same_as=self._twin(trial, trials))
+
+    def with_twin(self, trial: Trial, trials: Sequence[Trial]) -> Trial:
+        """A running trial of the record with the earlier one whose result it is to take."""
+        if trial.state != "running":
+            return trial
+        return replace(trial, same_as=self._twin(trial, trials))
+
+    def verdict(self, trial: Trial, step: int, trials: Sequence[Trial]) -> Verdict:
+        """What becomes of a running trial at a step that it has reported."""
+        if (standing := self.standings(trial.number, trials).get(trial.number)) is not None:
+            return by_standing(standing, step)
+        reports = {at: loss for at, loss in trial.reports.items() if at <= step}
+        visible = self.visible(trial.number, trials)
+        judge = self.version(trial.number).judge
+        stops = judge.stops(replace(trial, reports=reports), visible)
+        return Verdict("prune", f"pruned at step {step}") if stops else Verdict("go on")
+
+    def standings(self, number: int, trials: Sequence[Trial]) -> dict[int, Standing]:
+        """How the begun trials of a trial's cohort do; nothing in a sweep without cohorts."""
+        cohort, pruner = self.cohort(number), self.version(number).sweep.pruner
+        if cohort is None or not isinstance(pruner, Halving):
+            return {}
+        return halving.standings(self._filled(cohort, trials), pruner.reduction_factor, trials)
+
+    def _filled(self, cohort: Cohort, trials: Sequence[Trial]) -> Cohort:
+        """A cohort without the places for which the sampler has no configuration left."""
+        version, begun = self.version(cohort.first), len(trials)
+        more = begun >= cohort.end or begun - version.first < len(self._queue(version))
+        if more or not version.proposer.is_exhausted(trial.params for trial in trials):
+            return cohort
+        return replace(cohort, size=max(0, begun - cohort.first))
+
+    def visible(self, number: int, trials: Sequence[Trial]) -> list[Trial]:
+        """The trials before `number` as it may see them: finished ones, then, of the cohort before
+        its own, what they came to at the first rung, then only parameters."""
+        known = self.horizon(number)
+        cohort = self._last_cohort(number, trials)
+        after = known + len(cohort)
+        return [
+            *trials[:known],
+            *map(self._as_at_first_rung, cohort),
+            *map(begun, trials[after:number]),
+        ]
+
+    def _last_cohort(self, number: int, trials: Sequence[Trial]) -> list[Trial]:
+        """The trials of the cohort before that of `number`."""
+        cohort = self.cohort(number)
+        return [] if cohort is None else list(trials[self.horizon(number) : cohort.first])
+
+    def _first_rung(self, trial: Trial) -> int:
+        cohort = self.cohort(trial.number)
+        assert cohort is not None
+        return cohort.rungs[0]
+
+    def _at_first_rung(self, trial: Trial) -> bool:
+        reached = self._first_rung(trial) in trial.reports
+        return reached or trial.state == "failed" or trial.same_as is not None
+
+    def _as_at_first_rung(self, trial: Trial) -> Trial:
+        step = self._first_rung(trial)
+        if trial.same_as is not None:
+            return begun(trial)
+        if step not in trial.reports:
+            return Trial(trial.number, trial.params, state="failed")
+        reports = {at: loss for at, loss in trial.reports.items() if at <= step}
+        return Trial(trial.number, trial.params, "pruned", reports[step], reports)
+
+    def _replicate(
+        self, number: int, trials: Sequence[Trial], *, nothing_new: bool = False
+    ) -> Trial | None:
+        """A configuration that is to be trained with another seed: because it may be the best, or
+        because there is nothing new to try."""
+        sweep, known = self.version(number).sweep, self.horizon(number)
+        if sweep.replicates == 1:
+            return None
+        entrants = replication.entrants(trials[:known], list(map(begun, trials[known:number])))
+        choose = replication.fewest if nothing_new else replication.contender
+        chosen = choose(entrants, sweep.replicates)
+        return None if chosen is None else Trial(number, chosen.params, replicate=chosen.begun)
+
+    def _proposal(self, number: int, trials: Sequence[Trial]) -> Mapping[str, Scalar] | None:
+        version = self.version(number)
+        proposer = version.proposer
+        if proposer.remembers():
+            for earlier in range(version.first, number):
+                if earlier not in proposer.left and not trials[earlier].replicate:
+                    self._asked(version, earlier, trials)
+        return self._asked(version, number, trials)
+
+    def _asked(
+        self, version: Version, number: int, trials: Sequence[Trial]
+    ) -> Mapping[str, Scalar] | None:
+        place = sum(not trial.replicate for trial in trials[version.first : number])
+        queue = self._queue(version)
+        fixed = queue[place] if place < len(queue) else {}
+        tried = (trial.params for trial in trials[:number])
+        seen = list(self._configurations(version, number, trials))
+        free = place - sum(bool(queued) for queued in queue[:place])
+        return version.proposer.proposed(number, free, seen, tried, fixed)
+
+    def _queue(self, version: Version) -> list[Mapping[str, Scalar]]:
+        """What a version queues that none before it did."""
+        before = self._versions[: self._versions.index(version)]
+        old = [queued for one in before for queued in one.sweep.enqueue]
+        return [queued for queued in version.sweep.enqueue if queued not in old]
+
+    def _configurations(
+        self, version: Version, number: int, trials: Sequence[Trial]
+    ) -> Iterator[FrozenTrial]:
+        """The configurations that a trial may see as its sampler takes them: those of earlier
+        versions of the file that lie in its space too; replicates together."""
+        visible = self.visible(number, trials)
+        replicated = version.sweep.replicates > 1
+        means = _means(visible) if replicated else {}
+        known, count = self.horizon(number), 0
+        for trial in visible:
+            if trial.replicate:
+                continue
+            if trial.number in means and trial.state == "complete":
+                trial = replace(trial, value=means[trial.number])
+            final = trial.number < known and trial.state != "running" and not replicated
+            made = self._seen(version, trial, count, final)
+            if made is not None:
+                yield made
+                count += 1
+
+    def _seen(self, version: Version, trial: Trial, place: int, final: bool) -> FrozenTrial | None:
+        if final and trial.number in version.seen:
+            return version.seen[trial.number]
+        made = self._frozen(version, trial, place)
+        if final:
+            version.seen[trial.number] = made
+        return made
+
+    def _frozen(self, version: Version, trial: Trial, place: int) -> FrozenTrial | None:
+        own = self.version(trial.number) is version
+        params = trial.params if own else self._in_space(version, trial)
+        if params is None:
+            return None
+        left = version.proposer.left.get(trial.number) if own else None
+        there, sweep = replace(trial, params=params), version.sweep
+        if trial.state == "pruned" and len(sweep.objective) > 1:
+            there = replace(there, reports={})  # Optuna cannot rank them; now they count as worst
+        return frozen(there, version.proposer.distributions, sweep.objective, place, left)
+
+    def informs(self, trial: Trial) -> bool:
+        """Whether a trial lies in the space that the sweep has now."""
+        version = self._versions[-1]
+        return self.version(trial.number) is version or self._in_space(version, trial) is not None
+
+    def _in_space(self, version: Version, trial: Trial) -> Mapping[str, Scalar] | None:
+        """The parameters that a trial of an earlier version has in the space of this one; None if
+        its run is none of this version's."""
+        run = self.run_of(trial)
+        params = space.active(version.sweep.space, config.flat(run))
+        if params is None or version.runs.nested(params) != {**run, "seed": version.sweep.run.seed}:
+            return None
+        return params
+
+    def _twin(self, trial: Trial, trials: Sequence[Trial]) -> int | None:
+        """The first trial before this one that trains the same run."""
+        for number in range(len(self._keys), trial.number):
+            self._keys.append(self._key(trials[number]))
+            self._first.setdefault(self._keys[-1], number)
+        first = self._first.get(self._key(trial))
+        return first if first is not None and first < trial.number else None
+
+    def _key(self, trial: Trial) -> str:
+        return json.dumps(self.run_of(trial), sort_keys=True)
 
 
-def run_of(sweep: Sweep, trial: Trial) -> dict[str, Any]:
-    """The nested run config of a trial: what all share, with its parameters; nothing is checked."""
-    return config.with_values(config.as_dict(sweep.run), trial.params)
+def by_standing(standing: Standing, step: int) -> Verdict:
+    """What becomes of a trial of a cohort at a step."""
+    if standing.state == "training" or step < standing.until:
+        return Verdict("go on")
+    if standing.state == "out":
+        return Verdict("prune", standing.reason)
+    return Verdict("pause")
 
 
-def visible(sweep: Sweep, number: int, trials: Sequence[Trial]) -> list[Trial]:
-    """The trials before `number` as it may see them: results up to the distance, then only
-    parameters."""
-    known = max(0, number - sweep.max_concurrent + 1)
-    running = [Trial(trial.number, trial.params) for trial in trials[known:number]]
-    return [*trials[:known], *running]
-
-
-def frozen(sweep: Sweep, trial: Trial) -> FrozenTrial:
-    """The trial as Optuna stores it."""
-    value = trial.value if trial.state in ("complete", "pruned") else None
-    return create_trial(
-        state=STATES[trial.state],
-        value=value,
-        params=dict(trial.params),
-        distributions={key: distribution(sweep.space[key]) for key in trial.params},
-        intermediate_values=dict(trial.reports),
-        user_attrs={"reason": trial.reason} if trial.reason else {},
-    )
-
-
-def distributions(sweep: Sweep) -> dict[str, BaseDistribution]:
-    """The space in the order of its names: the order in the file decides nothing."""
-    return {key: distribution(sweep.space[key]) for key in sorted(sweep.space)}
-
-
-def distribution(parameter: Parameter) -> BaseDistribution:
-    """A parameter as Optuna draws it."""
-    if isinstance(parameter, FloatParameter):
-        return FloatDistribution(
-            parameter.low, parameter.high, log=parameter.log, step=parameter.step
-        )
-    if isinstance(parameter, IntParameter):
-        return IntDistribution(
-            parameter.low, parameter.high, log=parameter.log, step=parameter.step
-        )
-    return CategoricalDistribution(parameter.choices)
-
-
-def sampler(sweep: Sweep, number: int) -> BaseSampler:
-    """A new sampler for one trial."""
-    # Optuna's samplers take 32 bits.
-    seed, options = derive(sweep.seed, "sampler", number) % 2**32, sweep.sampler
-    if isinstance(options, TpeSampler):
-        return optuna.samplers.TPESampler(
-            seed=seed,
-            n_startup_trials=options.n_startup_trials,
-            n_ei_candidates=options.n_ei_candidates,
-            multivariate=options.multivariate,
-            constant_liar=options.constant_liar,
-        )
-    return optuna.samplers.RandomSampler(seed=seed)
-
-
-def pruner(sweep: Sweep) -> BasePruner:
-    """The sweep's pruner; Optuna's keep nothing between two questions but what is in the study."""
-    options = sweep.pruner
-    if isinstance(options, MedianPruner):
-        return optuna.pruners.MedianPruner(
-            n_startup_trials=options.n_startup_trials,
-            n_warmup_steps=options.n_warmup_steps,
-            interval_steps=options.interval_steps,
-            n_min_trials=options.n_min_trials,
-        )
-    return NopPruner()
-
-
-def finished(trial: Trial, result: Mapping[str, Any]) -> Trial:
-    """The trial with what its `result.json` says."""
-    return replace(trial, state=result["state"], value=result["value"], reason=result["reason"])
-
-
-def _study(sweep: Sweep, number: int, trials: Sequence[Trial]) -> optuna.Study:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study = optuna.create_study(
-            direction=sweep.objective.direction,
-            sampler=sampler(sweep, number),
-            pruner=pruner(sweep),
-        )
-    study.add_trials([frozen(sweep, trial) for trial in visible(sweep, number, trials)])
-    return study
+def _means(visible: Sequence[Trial]) -> dict[int, float]:
+    """The mean losses of the configurations, by the number of their first trial."""
+    losses: dict[Any, list[float]] = {}
+    first: dict[Any, int] = {}
+    for trial in visible:
+        if trial.same_as is not None:
+            continue
+        first.setdefault(replication.identity(trial), trial.number)
+        if trial.state == "complete" and trial.value is not None:
+            losses.setdefault(replication.identity(trial), []).append(trial.value)
+    return {first[key]: statistics.fmean(of) for key, of in losses.items() if key in first}

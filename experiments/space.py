@@ -1,186 +1,118 @@
-"""The parameters that a sweep searches, in Optuna's words, and what they may be."""
+"""A space of parameters: which of them apply, in what order, and every point where they can be
+counted."""
 
 import itertools
-import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from tinygpt import config, schema, wording
-from tinygpt.schema import Checked, ConfigError, Problem, Range
+from experiments.parameter import (
+    MAX_ENUMERATED,
+    DerivedParameter,
+    Scalar,
+    Searched,
+)
 
-MAX_ENUMERATED = 10_000
-
-Scalar = float | int | str | bool | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FloatParameter(Checked):
-    """A real number between low and high, both included."""
-
-    type: Literal["float"] = "float"
-    low: float
-    high: float
-    log: bool = False
-    """Draw its logarithm."""
-    step: Annotated[float, Range(above=0)] | None = None
-    """Distance between the values that may be drawn; null: any."""
-
-    def rules(self) -> Iterator[Problem]:
-        yield from _bounds(self.low, self.high)
-        if self.log and self.low <= 0:
-            yield Problem(("low",), f"must be > 0 where log is true, got {self.low:g}")
-        if self.log and self.step is not None:
-            yield Problem(("step",), "cannot be combined with log: true; leave one out")
-        if self.step is not None and not _divides(self.step, self.high - self.low):
-            yield Problem(("high",), f"is not reached from low in steps of {self.step:g}")
-
-    def ends(self) -> list[tuple[str, Scalar]]:
-        return [("low", self.low), ("high", self.high)]
-
-    def values(self) -> list[Scalar] | None:
-        """Every value, None if there are too many to list."""
-        if self.low == self.high:
-            return [self.low]
-        steps = _steps(self.step, self.high - self.low) if self.step else MAX_ENUMERATED
-        if self.step is None or steps >= MAX_ENUMERATED:
-            return None
-        return [self.low + i * self.step for i in range(steps + 1)]
-
-    def __contains__(self, value: object) -> bool:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return False
-        on_grid = self.step is None or _divides(self.step, value - self.low)
-        return self.low <= value <= self.high and on_grid
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class IntParameter(Checked):
-    """A whole number between low and high, both included."""
-
-    type: Literal["int"] = "int"
-    low: int
-    high: int
-    log: bool = False
-    """Draw its logarithm."""
-    step: Annotated[int, Range(minimum=1)] = 1
-    """Distance between the values that may be drawn."""
-
-    def rules(self) -> Iterator[Problem]:
-        yield from _bounds(self.low, self.high)
-        if self.log and self.low < 1:
-            yield Problem(("low",), f"must be >= 1 where log is true, got {self.low}")
-        if self.log and self.step != 1:
-            yield Problem(("step",), "cannot be combined with log: true; leave one out")
-        if (self.high - self.low) % self.step:
-            yield Problem(("high",), f"is not reached from low in steps of {self.step}")
-
-    def ends(self) -> list[tuple[str, Scalar]]:
-        return [("low", self.low), ("high", self.high)]
-
-    def values(self) -> list[Scalar] | None:
-        """Every value, None if there are too many to list."""
-        values = range(self.low, self.high + 1, self.step)
-        return list(values) if len(values) <= MAX_ENUMERATED else None
-
-    def __contains__(self, value: object) -> bool:
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return whole and value in range(self.low, self.high + 1, self.step)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CategoricalParameter(Checked):
-    """One of some values without an order."""
-
-    type: Literal["categorical"] = "categorical"
-    choices: tuple[Scalar, ...]
-
-    def rules(self) -> Iterator[Problem]:
-        if not self.choices:
-            yield Problem(("choices",), "must hold at least one value")
-        # Optuna finds a choice by equality, for which 1, 1.0 and true are the same.
-        for i, choice in enumerate(self.choices):
-            if choice in self.choices[:i]:
-                yield Problem(("choices", i), f"{choice!r} stands here twice; remove one")
-
-    def ends(self) -> list[tuple[str | int, Scalar]]:
-        return list(enumerate(self.choices))
-
-    def values(self) -> list[Scalar] | None:
-        return list(self.choices)
-
-    def __contains__(self, value: object) -> bool:
-        return any(value == choice and type(value) is type(choice) for choice in self.choices)
-
-
-Parameter = FloatParameter | IntParameter | CategoricalParameter
+Parameter = Searched | DerivedParameter
 Space = Mapping[str, Parameter]
+Values = Mapping[str, Scalar]
 
 
-def problems(space: Space, run: Mapping[str, Any]) -> Iterator[Problem]:
-    """What is wrong with a space around a nested run config, its paths beginning at the space.
+def searched(space: Space) -> dict[str, Searched]:
+    """The parameters that are proposed: parents before those that depend on them, else in the order
+    of their names, so that the order in the file decides nothing."""
+    left = {key: space[key] for key in sorted(space)}
+    ordered: dict[str, Searched] = {}
+    while left:
+        ready = [key for key, one in left.items() if not (_parents(one) & left.keys())]
+        if not ready:  # a circle, which `circles` tells
+            ready = list(left)
+        for key in ready:
+            parameter = left.pop(key)
+            if not isinstance(parameter, DerivedParameter):
+                ordered[key] = parameter
+    return ordered
 
-    Combinations are tried where they can be counted: every one of the parameters with finitely many
-    values, the others at either end.
+
+def circles(space: Space) -> list[str]:
+    """The parameters whose conditions depend on themselves."""
+    left = dict(space)
+    while ready := [key for key, one in left.items() if not (_parents(one) & left.keys())]:
+        for key in ready:
+            del left[key]
+    return sorted(left)
+
+
+def derived(space: Space) -> dict[str, str]:
+    """The expressions of the derived parameters, by key."""
+    return {key: one.expr for key, one in space.items() if isinstance(one, DerivedParameter)}
+
+
+def conditional(space: Space) -> bool:
+    """Whether some parameters apply only to some trials."""
+    return any(parameter.when for parameter in searched(space).values())
+
+
+def applies(parameter: Searched, values: Values) -> bool:
+    """Whether a parameter is searched where the parameters before it have these values."""
+    return all(
+        key in values and is_one_of(values[key], allowed) for key, allowed in parameter.when.items()
+    )
+
+
+def is_one_of(value: Scalar, allowed: Sequence[Scalar]) -> bool:
+    """Whether a value is among others: true is not 1, but 1.0 is."""
+    return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in allowed)
+
+
+def active(space: Space, values: Values) -> dict[str, Scalar] | None:
+    """Of the values of a run those that a trial of the space would have; None if one of them lies
+    outside of it."""
+    chosen: dict[str, Scalar] = {}
+    for key, parameter in searched(space).items():
+        if applies(parameter, chosen):
+            if key not in values or values[key] not in parameter:
+                return None
+            chosen[key] = values[key]
+    return chosen
+
+
+def size(space: Space, limit: int = MAX_ENUMERATED) -> int | None:
+    """How many different points a space has; None if they cannot be counted, or not up to the
+    limit."""
+    lists = {key: parameter.values() for key, parameter in searched(space).items()}
+    if any(values is None for values in lists.values()):
+        return None
+    counted = sum(1 for _ in itertools.islice(points(space), limit + 1))
+    return counted if counted <= limit else None
+
+
+def points(space: Space, lists: Mapping[str, Sequence[Any]] | None = None) -> Iterator[Values]:
+    """Every point, the last parameter turning fastest; `lists` are the values of those parameters
+    that are to have others than their own.
+
+    Raises ValueError naming a parameter that has too many values to list.
     """
-    found = [problem for key, parameter in space.items() for problem in _fit(key, parameter)]
-    yield from found
-    if not found:
-        yield from _combinations(space, run)
+    ordered = searched(space)
+    values = {key: _listed(key, parameter, lists or {}) for key, parameter in ordered.items()}
+
+    def grow(keys: list[str], chosen: dict[str, Scalar]) -> Iterator[Values]:
+        if not keys:
+            yield chosen
+        elif applies(ordered[keys[0]], chosen):
+            for value in values[keys[0]]:
+                yield from grow(keys[1:], {**chosen, keys[0]: value})
+        else:
+            yield from grow(keys[1:], chosen)
+
+    return grow(list(ordered), {})
 
 
-def _fit(key: str, parameter: Parameter) -> Iterator[Problem]:
-    hints = config.known_keys()
-    if key not in hints:
-        yield Problem((key,), wording.unknown(key, hints))
-        return
-    if key.startswith("data."):
-        yield Problem((key,), "cannot be searched: losses on different texts do not compare")
-    for place, value in parameter.ends():
-        where = ("choices", place) if isinstance(place, int) else (place,)
-        if value == "auto":
-            yield Problem((key, *where), "must be settled, name the choice itself")
-        try:
-            schema.convert(hints[key], value)
-        except ConfigError as error:
-            yield Problem((key, *where), error.problems[0].message)
+def _listed(key: str, parameter: Searched, lists: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
+    values = lists[key] if key in lists else parameter.values()
+    if values is None:
+        raise ValueError(key)
+    return values
 
 
-def _combinations(space: Space, run: Mapping[str, Any]) -> Iterator[Problem]:
-    """Rules hold within a section of the run, so each section's parameters are combined apart."""
-    for section, hint in schema.field_types(config.RunConfig).items():
-        keys = [key for key in space if key.startswith(f"{section}.")]
-        lists = [space[key].values() or [end for _, end in space[key].ends()] for key in keys]
-        if keys and math.prod(map(len, lists)) <= MAX_ENUMERATED:
-            yield from _bad_combination(hint, section, keys, itertools.product(*lists), run)
-
-
-def _bad_combination(
-    kind: type, section: str, keys: list[str], combinations: Iterable[Any], run: Mapping[str, Any]
-) -> Iterator[Problem]:
-    names = [key.partition(".")[2] for key in keys]
-    for values in combinations:
-        chosen = dict(zip(names, values, strict=True))
-        try:
-            schema.build(kind, {**run[section], **chosen})
-        except ConfigError as error:
-            first = error.problems[0].under((section,))
-            blamed = schema.dotted(first.path)
-            told = ", ".join(f"{key}: {value}" for key, value in zip(keys, values, strict=True))
-            where = (blamed,) if blamed in keys else ()
-            yield Problem(where, f"{blamed} {first.message}, with {told}; narrow the space")
-            return
-
-
-def _bounds(low: float, high: float) -> Iterator[Problem]:
-    if low > high:
-        yield Problem(("low",), f"must be <= high ({high:g}), got {low:g}")
-
-
-def _steps(step: float, distance: float) -> int:
-    """How many steps fit, at most as many as a float can count."""
-    return round(min(distance / step, 2.0**53))
-
-
-def _divides(step: float, distance: float) -> bool:
-    return math.isclose(_steps(step, distance) * step, distance, abs_tol=1e-9 * step)
+def _parents(parameter: Parameter) -> set[str]:
+    return set() if isinstance(parameter, DerivedParameter) else set(parameter.when)

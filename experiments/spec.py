@@ -7,69 +7,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from experiments import loading, space
+from experiments import (
+    budget,
+    fit,
+    foreign,
+    halving,
+    loading,
+    pruners,
+    samplers,
+    space,
+)
+from experiments.budget import Budget
+from experiments.configuration import Configurations
 from experiments.loading import Document
-from experiments.space import CategoricalParameter, FloatParameter, IntParameter, Scalar
+from experiments.objective import Objective
+from experiments.parameter import (
+    CategoricalParameter,
+    DerivedParameter,
+    FloatParameter,
+    IntParameter,
+    Scalar,
+)
+from experiments.pruners import Halving
+from experiments.samplers import BruteForceSampler, CmaesSampler, GridSampler
 from tinygpt import config, schema, wording
 from tinygpt.config import Count, Positive, RunConfig
 from tinygpt.schema import Checked, ConfigError, Problem
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-BUDGET = ("trials", "wandb", "devices")
-"""The keys that may change under a begun sweep: no trial depends on them."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Objective(Checked):
-    """What makes one configuration better than another."""
-
-    metric: Literal["val_loss"] = "val_loss"
-    """Nats per character on the whole validation split, at the end of the training."""
-    direction: Literal["minimize"] = "minimize"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TpeSampler(Checked):
-    """Tree-structured Parzen estimator (Bergstra et al. 2011; Watanabe 2023, arXiv:2304.11127)."""
-
-    type: Literal["tpe"] = "tpe"
-    n_startup_trials: Count = 10
-    """Finished trials before which it draws at random."""
-    n_ei_candidates: Positive = 24
-    """Candidates drawn for each proposal."""
-    multivariate: bool = True
-    """Whether parameters are modelled jointly."""
-    constant_liar: bool = True
-    """Whether running trials count as bad, so that their neighbourhood is avoided."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RandomSampler(Checked):
-    """Independent uniform draws (Bergstra and Bengio 2012)."""
-
-    type: Literal["random"] = "random"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NonePruner(Checked):
-    """Every trial runs to its end."""
-
-    type: Literal["none"] = "none"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MedianPruner(Checked):
-    """Stops a trial whose best loss so far is worse than the median of the others' at that step."""
-
-    type: Literal["median"] = "median"
-    n_startup_trials: Count = 5
-    """Complete trials before which nothing is pruned."""
-    n_warmup_steps: Count = 0
-    """Steps before which a trial is not pruned."""
-    interval_steps: Positive = 1
-    """Steps between checks."""
-    n_min_trials: Positive = 1
-    """Losses of others at a step below which it is not judged."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,55 +54,197 @@ class WandbConfig(Checked):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sweep(Checked):
-    """A search over run configs. Its trials are functions of these values, all but `trials` (how
-    many there are), `devices` and `wandb`."""
+    """A search over run configs. Its trials are functions of these values, all but `trials` and
+    `budget` (how many there are), `devices`, `max_disk` and `wandb`."""
 
     name: str
     """Names the directory; letters, digits, `.`, `_` and `-`. Default: the file's."""
     seed: Count = 0
     """Seed of the search, and of every run unless run.seed says otherwise."""
-    trials: Positive
-    """How many trials to run."""
+    trials: Positive | None = None
+    """How many trainings to run; may be left out where the sampler has an end (grid, brute_force).
+    With pruner halving they must be whole cohorts."""
     max_concurrent: Positive = 4
     """How many trials may run at a time. A proposal sees the results of all trials before the last
-    max_concurrent - 1, however many workers there really are."""
-    objective: Objective = field(default_factory=Objective)
-    sampler: TpeSampler | RandomSampler = field(default_factory=TpeSampler)
-    pruner: NonePruner | MedianPruner = field(default_factory=NonePruner)
+    max_concurrent - 1, however many workers there really are; with pruner halving, of the cohorts
+    before."""
+    objective: tuple[Objective, ...] = (Objective(),)
+    """What makes a configuration good; several objectives are traded against each other."""
+    sampler: samplers.Sampler = field(default_factory=samplers.TpeSampler)
+    """Who proposes configurations."""
+    pruner: pruners.Pruner = field(default_factory=pruners.NonePruner)
+    """Which trials do not train to their end. Always judged by val_loss."""
+    replicates: Positive = 1
+    """How many seeds a configuration is trained with, as long as it can still win; its objective is
+    the mean."""
     run: RunConfig = field(default_factory=RunConfig)
     """What all trials share."""
-    space: dict[str, FloatParameter | IntParameter | CategoricalParameter]
+    space: dict[str, FloatParameter | IntParameter | CategoricalParameter | DerivedParameter]
     """What is searched, by dotted keys of the run."""
+    constraints: tuple[str, ...] = ()
+    """Expressions that must hold for every trial, of keys of the run and of params,
+    params_millions, tokens, tokens_per_step, flops and flops_per_token. What does not meet them is
+    not proposed."""
     enqueue: tuple[dict[str, Scalar], ...] = ()
     """Parameters tried first, in this order; what one leaves out is proposed. Trial 0 is the
     baseline."""
+    budget: Budget = field(default_factory=Budget)
+    max_disk: str | None = None
+    """What the trial directories may take, as `500MB` or `2GB`; checkpoints of the worst finished
+    trials go first."""
     devices: tuple[Count, ...] = ()
     """GPUs that the workers take in turn, by index, so that several may share one; empty: all
     workers share the first. No trial depends on it, if the GPUs are of one kind."""
     wandb: WandbConfig = field(default_factory=WandbConfig)
 
     def rules(self) -> Iterator[Problem]:
-        if not NAME.fullmatch(self.name):
-            rule = "must be 1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit"
-            yield Problem(("name",), f"{rule}; got {wording.shown(self.name)}")
-        if not self.space:
-            yield Problem(("space",), "must name at least one parameter to search")
-        for problem in space.problems(self.space, config.as_dict(self.run)):
-            yield problem.under(("space",))
+        yield from self._names()
+        problems = list(fit.problems(self.space, config.as_dict(self.run), self.constraints))
+        yield from problems
         for place, values in enumerate(self.enqueue):
             for key, value in values.items():
                 yield from self._queued(("enqueue", place, key), key, value)
+                yield from self._unused(("enqueue", place, key), key, values)
+        if not problems:
+            yield from self._agreement()
+
+    def planned(self) -> int:
+        """How many trials there are to be."""
+        if self.trials is not None:
+            return self.trials
+        return self.replicates * sum(1 for _ in space.points(self.space, self.listed()))
+
+    def listed(self) -> dict[str, tuple[Scalar, ...]]:
+        """The values that a grid has for parameters instead of their own."""
+        return dict(self.sampler.search_space) if isinstance(self.sampler, GridSampler) else {}
+
+    def configurations(self, vocabulary: int) -> Configurations:
+        """The runs of this sweep over a text with so many different characters."""
+        return Configurations(
+            run=config.as_dict(self.run),
+            space=self.space,
+            constraints=self.constraints,
+            tokens=self.budget.per_trial.tokens,
+            flops=self.budget.per_trial.flops,
+            vocabulary=vocabulary,
+        )
+
+    def disk(self) -> float | None:
+        """`max_disk` in bytes."""
+        return None if self.max_disk is None else budget.size(self.max_disk)
+
+    def _names(self) -> Iterator[Problem]:
+        if not NAME.fullmatch(self.name):
+            rule = "must be 1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit"
+            yield Problem(("name",), f"{rule}; got {wording.shown(self.name)}")
+        if not space.searched(self.space):
+            yield Problem(("space",), "must name at least one parameter to search")
+        if self.max_disk is not None and self.disk() is None:
+            shown = wording.shown(self.max_disk)
+            yield Problem(("max_disk",), f"must be like 500MB or 2GB, got {shown}")
+        metrics = [objective.metric for objective in self.objective]
+        for place, metric in enumerate(metrics):
+            if metric in metrics[:place]:
+                yield Problem(("objective", place, "metric"), f"{metric} stands here twice")
+        if "val_loss" not in metrics:
+            yield Problem(
+                ("objective",), "must have val_loss among its metrics: it is what training lowers"
+            )
 
     def _queued(self, where: schema.Path, key: str, value: Scalar) -> Iterator[Problem]:
-        if key not in self.space:
-            near = wording.suggestion(key, self.space)
-            yield Problem(where, f"is not in space{near}; add it there or leave it out")
-        elif value not in self.space[key]:
+        parameter = self.space.get(key)
+        if parameter is None or isinstance(parameter, DerivedParameter):
+            near = wording.suggestion(key, space.searched(self.space))
+            yield Problem(where, f"is not searched in space{near}; add it there or leave it out")
+        elif value not in parameter:
             yield Problem(where, f"{wording.shown(value)} is outside of what space.{key} allows")
 
+    def _unused(self, where: schema.Path, key: str, values: dict[str, Scalar]) -> Iterator[Problem]:
+        """A queued value that plays no part beside those it is queued with."""
+        for parent, allowed in getattr(self.space.get(key), "when", {}).items():
+            if parent in values and not space.is_one_of(values[parent], allowed):
+                beside = f"{parent}: {wording.shown(values[parent])}"
+                yield Problem(where, f"does not apply beside {beside}; leave it out")
 
-def read(path: Path, overrides: list[str]) -> tuple[Sweep, Document]:
-    """The sweep of a YAML file with some `key=value` set.
+    def _agreement(self) -> Iterator[Problem]:
+        yield from self._sampling()
+        if isinstance(self.pruner, Halving):
+            yield from self._cohorts(self.pruner)
+        if self.replicates > 1:
+            yield from self._replication()
+        if self.budget.per_trial.limited() and "train.max_iters" in self.space:
+            message = "follows from budget.per_trial; leave one of the two out"
+            yield Problem(("space", "train.max_iters"), message)
+        for package, where in self._packages():
+            message = f"needs the package {package}: pip install 'tinygpt-sweeps[samplers]'"
+            yield Problem((where, "type"), message)
+
+    def _sampling(self) -> Iterator[Problem]:
+        if not samplers.accepts_objectives(self.sampler, len(self.objective)):
+            message = f"{self.sampler.type} takes one objective; use tpe, gp, nsgaii or random"
+            yield Problem(("sampler", "type"), message)
+        if isinstance(self.sampler, CmaesSampler) and self.sampler.x0 is not None:
+            yield from self._start(self.sampler.x0)
+        if isinstance(self.sampler, GridSampler | BruteForceSampler):
+            yield from fit.unlisted(self.space, self.listed(), self.sampler.type)
+        elif self.trials is None:
+            message = "is missing; only samplers grid and brute_force end by themselves"
+            yield Problem(("trials",), message)
+
+    def _start(self, x0: Mapping[str, Scalar]) -> Iterator[Problem]:
+        """CMA-ES starts from a point with a value for every number that is searched."""
+        numbers = {
+            key
+            for key, one in space.searched(self.space).items()
+            if not isinstance(one, CategoricalParameter) and one.low < one.high
+        }
+        for key in sorted(numbers ^ x0.keys()):
+            rule = "is missing" if key in numbers else "is no number that is searched in space"
+            yield Problem(("sampler", "x0", key), f"{rule}; x0 names each of them")
+
+    def _cohorts(self, options: Halving) -> Iterator[Problem]:
+        train = self.run.train
+        for key in ("train.max_iters", "train.eval_interval"):
+            if key in self.space:
+                message = "cannot be searched with pruner halving, which compares equal steps"
+                yield Problem(("space", key), message)
+        if self.budget.per_trial.limited():
+            message = "cannot stand beside pruner halving, which compares equal steps"
+            yield Problem(("budget", "per_trial"), message)
+        if self.replicates > 1:
+            yield Problem(("replicates",), "cannot stand beside pruner halving; leave one out")
+        if options.min_iters >= train.max_iters:
+            message = f"must be below run.train.max_iters ({train.max_iters})"
+            yield Problem(("pruner", "min_iters"), f"{message}, got {options.min_iters}")
+        elif options.min_iters % train.eval_interval:
+            message = f"must be a multiple of run.train.eval_interval ({train.eval_interval})"
+            yield Problem(("pruner", "min_iters"), f"{message}, got {options.min_iters}")
+        elif self.trials is not None:
+            yield from self._whole(options, self.trials)
+
+    def _whole(self, options: Halving, trials: int) -> Iterator[Problem]:
+        totals = halving.totals(options, self.run.train.max_iters, trials)
+        if trials not in totals:
+            fitting = wording.either(totals[-2:])
+            message = f"must be whole cohorts of pruner halving: {fitting}, got {trials}"
+            yield Problem(("trials",), message)
+
+    def _replication(self) -> Iterator[Problem]:
+        if "seed" in self.space:
+            yield Problem(("space", "seed"), "cannot be searched beside replicates; leave one out")
+        if len(self.objective) > 1:
+            yield Problem(("replicates",), "needs one objective; leave it out, or all but val_loss")
+
+    def _packages(self) -> Iterator[tuple[str, str]]:
+        if package := samplers.missing_package(self.sampler):
+            yield package, "sampler"
+        if package := pruners.missing_package(self.pruner):
+            yield package, "pruner"
+
+
+def read(path: Path, overrides: list[str], trials: int | None = None) -> tuple[Sweep, Document]:
+    """The sweep of a YAML file, ours or W&B's, with some `key=value` set, and so many trials
+    instead of the file's.
 
     Raises ConfigError with every problem, each at its line and column.
     """
@@ -145,21 +252,61 @@ def read(path: Path, overrides: list[str]) -> tuple[Sweep, Document]:
     if not isinstance(document.data, Mapping):
         raise document.located(ConfigError([Problem((), "must be a mapping of keys")]))
     data = dict(document.data)
-    data.setdefault("name", path.stem)
     try:
+        if foreign.is_wandb_sweep(data):
+            data, places, told = foreign.translated(data, counted=trials is not None)
+            document = document.translated(places, told)
+        data.setdefault("name", path.stem)
         for override in overrides:
             data = overridden(data, override)
-        return build(data), document
+        return build(data if trials is None else {**data, "trials": trials}), document
     except ConfigError as error:
         raise document.located(error) from None
 
 
 def build(data: Mapping[str, Any]) -> Sweep:
     """The sweep that a mapping describes; raises ConfigError with every problem."""
-    run = data.get("run", {})
+    run, one = data.get("run", {}), isinstance(data.get("objective"), Mapping)
     if isinstance(run, Mapping):
         data = {**data, "run": {"seed": data.get("seed", 0), **run}}
-    return schema.build(Sweep, data)
+    try:
+        return schema.build(Sweep, plain(data))
+    except ConfigError as error:
+        problems = [_as_written(problem, one) for problem in error.problems]
+        paths = {problem.path for problem in problems}
+        problems += [new for new in fit.strangers(data.get("space")) if new.path not in paths]
+        raise ConfigError(problems) from None
+
+
+def _as_written(problem: Problem, one_objective: bool) -> Problem:
+    """The problem with the path that the file has for it."""
+    path = problem.path
+    if one_objective and path[:2] == ("objective", 0):
+        path = ("objective", *path[2:])
+    return Problem(path, problem.message)
+
+
+def plain(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The mapping without the shorter forms: one objective for a list of one, one value for a list
+    in `when`, `{expr: ...}` without its type; values of the space in the type of their key, and
+    amounts as text, so that one without a unit is told the units there are."""
+    data = dict(data)
+    if isinstance(data.get("objective"), Mapping):
+        data["objective"] = [data["objective"]]
+    if isinstance(data.get("space"), Mapping):
+        data["space"] = {key: fit.plain(key, one) for key, one in data["space"].items()}
+    if isinstance(data.get("enqueue"), list | tuple):
+        data["enqueue"] = [fit.typed(queued) for queued in data["enqueue"]]
+    sampler = data.get("sampler")
+    if isinstance(sampler, Mapping) and isinstance(sampler.get("search_space"), Mapping):
+        lists = {key: fit.typed_list(key, v) for key, v in sampler["search_space"].items()}
+        data["sampler"] = {**sampler, "search_space": lists}
+    limits = data.get("budget")
+    if isinstance(limits, Mapping) and type(limits.get("time")) in (int, float):
+        data["budget"] = {**limits, "time": str(limits["time"])}
+    if type(data.get("max_disk")) in (int, float):
+        data["max_disk"] = str(data["max_disk"])
+    return data
 
 
 def overridden(data: Mapping[str, Any], override: str) -> dict[str, Any]:
@@ -195,32 +342,8 @@ def field_names() -> list[str]:
 
 
 def as_dict(sweep: Sweep) -> dict[str, Any]:
-    """The nested mapping that `build` reads back."""
-    return dataclasses.asdict(sweep)
-
-
-def changes(begun: Mapping[str, Any], asked: Sweep) -> Iterator[Problem]:
-    """The keys on which a sweep differs from the one a directory was begun with.
-
-    `auto` agrees with what it was settled to. The corpus is compared elsewhere, by its digest.
-    """
-    old, new = _leaves(begun), _leaves(as_dict(asked))
-    for keys in dict.fromkeys([*old, *new]):
-        before, after = old.get(keys), new.get(keys)
-        settled = keys[0] == "run" and (after == "auto" or keys[-1] == "sha256")
-        if keys[0] in BUDGET or settled or before == after or keys[-1] == "corpus":
-            continue
-        was, now = wording.shown(before), wording.shown(after)
-        yield Problem(keys, f"was {was} when the sweep was begun, is {now}")
-
-
-def _leaves(data: Any, keys: schema.Path = ()) -> dict[schema.Path, Any]:
-    if isinstance(data, Mapping) and data:
-        pairs: Any = data.items()
-    elif isinstance(data, list | tuple) and data:
-        pairs = enumerate(data)
-    else:
-        return {keys: data}
-    return {
-        path: leaf for key, value in pairs for path, leaf in _leaves(value, (*keys, key)).items()
-    }
+    """The nested mapping that `build` reads back; a single objective stands without a list."""
+    data = dataclasses.asdict(sweep)
+    if len(sweep.objective) == 1:
+        data["objective"] = data["objective"][0]
+    return data

@@ -1,15 +1,14 @@
 """What of a sweep is done, running and left: `python -m experiments.status sweeps/small.yaml`."""
 
 import argparse
-import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from experiments.search import Trial
-from experiments.spec import Sweep
+from experiments.search import Search
 from experiments.sweepdir import SweepDir, find
 from experiments.terminal import outcome, shown
+from experiments.trial import Trial
 from tinygpt import checkpoint
 from tinygpt.exits import DONE, run_command
 from tinygpt.files import is_locked, read_rows
@@ -33,27 +32,27 @@ def parser() -> argparse.ArgumentParser:
 def status(arguments: argparse.Namespace) -> int:
     """Returns the exit code."""
     sweep_dir = find(arguments.sweep, arguments.out)
-    sweep, _ = sweep_dir.read_sweep()
-    sweep = dataclasses.replace(sweep, trials=sweep_dir.planned(sweep))
-    trials = sweep_dir.history(sweep)
-    print(headline(sweep, sweep_dir, trials))
+    search = sweep_dir.search()
+    planned, trials = sweep_dir.planned(search.sweep), sweep_dir.history(search)
+    print(headline(planned, sweep_dir, trials))
     for trial in trials:
-        print(f"  trial {trial.number:>3}  {standing(sweep_dir, trial):<28} {shown(trial.params)}")
-    for line in advice(sweep, sweep_dir, trials):
+        stands = standing(sweep_dir, trial, waits(search, trial, trials))
+        print(f"  trial {trial.number:>3}  {stands:<28} {shown(trial.params)}")
+    for line in advice(planned, sweep_dir, trials):
         print(line)
     return DONE
 
 
-def headline(sweep: Sweep, sweep_dir: SweepDir, trials: Sequence[Trial]) -> str:
+def headline(planned: int, sweep_dir: SweepDir, trials: Sequence[Trial]) -> str:
     """Counts by state, and the best value so far."""
     counts = Counter(trial.state for trial in trials)
-    left = max(0, sweep.trials - len(trials))
+    left = max(0, planned - len(trials))
     states = [
         f"{counts[state]} {state}" for state in ("complete", "pruned", "failed") if counts[state]
     ]
     states += [f"{counts['running']} begun"] if counts["running"] else []
     states += [f"{left} left"] if left else []
-    return f"{sweep_dir.path}: {sweep.trials} trials: {', '.join(states)}{best(trials)}"
+    return f"{sweep_dir.path}: {planned} trials: {', '.join(states)}{best(trials)}"
 
 
 def best(trials: Sequence[Trial]) -> str:
@@ -64,10 +63,20 @@ def best(trials: Sequence[Trial]) -> str:
     return f"; best {value:.4f} (trial {number})"
 
 
-def standing(sweep_dir: SweepDir, trial: Trial) -> str:
-    """How a trial ended, or how far it has come and whether someone is at it."""
+def waits(search: Search, trial: Trial, trials: Sequence[Trial]) -> str | None:
+    """What a begun trial waits for, if it does."""
+    if trial.same_as is not None:
+        return f"waits for trial {trial.same_as}, the same"
+    found = search.standings(trial.number, trials).get(trial.number)
+    return None if found is None or found.state == "training" else f"paused at step {found.until}"
+
+
+def standing(sweep_dir: SweepDir, trial: Trial, waiting: str | None = None) -> str:
+    """How a trial ended, what it waits for, or how far it has come and whether someone is at it."""
     if trial.state != "running":
         return outcome(trial)
+    if waiting:
+        return waiting
     run_dir = sweep_dir.trial(trial.number)
     saved = max(checkpoint.steps(run_dir.checkpoints), default=0)
     step = max((row["step"] for row in read_rows(run_dir.metrics)), default=saved)
@@ -76,11 +85,11 @@ def standing(sweep_dir: SweepDir, trial: Trial) -> str:
     return f"interrupted, saved at {saved}"
 
 
-def advice(sweep: Sweep, sweep_dir: SweepDir, trials: Sequence[Trial]) -> Iterator[str]:
+def advice(planned: int, sweep_dir: SweepDir, trials: Sequence[Trial]) -> Iterator[str]:
     finished = sum(trial.state != "running" for trial in trials)
     if sweep_dir.is_owned():
         yield "a sweep command is driving it"
-    elif finished < sweep.trials:
+    elif finished < planned:
         yield f"nobody is driving it; `python -m experiments.sweep {sweep_dir.path}` goes on"
     else:
         yield f"done; the report: {sweep_dir.report / 'report.html'}"

@@ -10,10 +10,13 @@ from pathlib import Path
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from experiments.search import STATES, Trial, frozen
-from experiments.spec import Sweep
+from experiments.frozen import user_attrs, values
+from experiments.search import Search
+from experiments.snapshot import STATES
+from experiments.spread import widest
+from experiments.trial import Trial
 
 LOCK_SECONDS = 60
 
@@ -25,11 +28,12 @@ class DisagreementError(Exception):
 class Store:
     """The study of a sweep, opened and brought level with its trials."""
 
-    def __init__(self, path: Path, sweep: Sweep, trials: Sequence[Trial]) -> None:
+    def __init__(self, path: Path, search: Search, trials: Sequence[Trial]) -> None:
         """Opens or creates the study. One that is damaged or disagrees with the trials is set aside
         and made anew."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._path, self._sweep = path, sweep
+        self._path, self._sweep = path, search.sweep
+        self._distributions = widest(search.sweeps())
         if path.exists() and not is_sound(path):
             set_aside(path)
         self._open()
@@ -43,7 +47,7 @@ class Store:
 
     def add(self, trial: Trial) -> None:
         """Create the next trial; its number is the one that the sweep gave it."""
-        self._storage.create_new_trial(self._study, template_trial=frozen(self._sweep, trial))
+        self._storage.create_new_trial(self._study, template_trial=self._frozen(trial))
 
     def report(self, number: int, step: int, value: float) -> None:
         """Add a running trial's loss at a step; the same again changes nothing."""
@@ -52,10 +56,21 @@ class Store:
     def tell(self, trial: Trial) -> None:
         """Finish a trial that the study has as running."""
         trial_id = self._id(trial.number)
-        if trial.reason:
-            self._storage.set_trial_user_attr(trial_id, "reason", trial.reason)
-        values = [trial.value] if trial.value is not None else None
-        self._storage.set_trial_state_values(trial_id, STATES[trial.state], values)
+        for name, attr in user_attrs(trial).items():
+            self._storage.set_trial_user_attr(trial_id, name, attr)
+        told = values(trial, self._sweep.objective)
+        self._storage.set_trial_state_values(trial_id, STATES[trial.state], told)
+
+    def _frozen(self, trial: Trial) -> FrozenTrial:
+        distributions = {key: self._distributions[key] for key in trial.params}
+        return create_trial(
+            state=STATES[trial.state],
+            values=values(trial, self._sweep.objective),
+            params=dict(trial.params),
+            distributions=distributions,
+            intermediate_values=dict(trial.reports),
+            user_attrs=user_attrs(trial),
+        )
 
     def close(self) -> None:
         """Let go of the database."""
@@ -65,16 +80,16 @@ class Store:
         options = {"connect_args": {"timeout": LOCK_SECONDS}}
         with reporting_storage_errors():
             self._storage = RDBStorage(f"sqlite:///{self._path}", engine_kwargs=options)
-        name, objective = self._sweep.name, self._sweep.objective
+        name, objectives = self._sweep.name, self._sweep.objective
         study = optuna.create_study(
             study_name=name,
             storage=self._storage,
-            direction=objective.direction,
+            directions=[one.direction for one in objectives],
             load_if_exists=True,
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names([objective.metric])
+            study.set_metric_names([one.metric for one in objectives])
         self._study = self._storage.get_study_id_from_name(name)
 
     def _id(self, number: int) -> int:
@@ -92,11 +107,12 @@ class Store:
     def _catch_up(self, trial: Trial, known: FrozenTrial) -> None:
         # A resumed trial may have lost reports behind its checkpoint; it will make them again.
         stored = known.intermediate_values
-        same = known.params == trial.params and all(
+        drawn = {key: self._distributions[key] for key in trial.params}
+        same = (known.params, known.distributions) == (trial.params, drawn) and all(
             stored.get(step, loss) == loss for step, loss in trial.reports.items()
         )
-        ended = known.state != TrialState.RUNNING
-        if not same or (ended and (known.state, known.value) != (STATES[trial.state], trial.value)):
+        ended, told = known.state != TrialState.RUNNING, values(trial, self._sweep.objective)
+        if not same or (ended and (known.state, known.values) != (STATES[trial.state], told)):
             raise DisagreementError
         for step in sorted(trial.reports.keys() - stored.keys()):
             if not ended:
@@ -129,10 +145,10 @@ def is_sound(path: Path) -> bool:
             return False
 
 
-def set_aside(path: Path) -> None:
+def set_aside(path: Path, why: str = "damaged") -> None:
     """Rename a database and its journal so that they count no more."""
     number = 0
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+    while (aside := path.with_name(f"{path.name}.{why}-{number}")).exists():
         number += 1
     with contextlib.suppress(FileNotFoundError):
         os.rename(path, aside)
@@ -141,9 +157,9 @@ def set_aside(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def opened(path: Path, sweep: Sweep, trials: Sequence[Trial]) -> Iterator[Store]:
+def opened(path: Path, search: Search, trials: Sequence[Trial]) -> Iterator[Store]:
     """The store, closed at the end."""
-    store = Store(path, sweep, trials)
+    store = Store(path, search, trials)
     try:
         yield store
     finally:

@@ -13,12 +13,13 @@ from pathlib import Path
 
 from optuna.exceptions import StorageInternalError
 
-from experiments import process, search
+from experiments import budget, outlook, preview, process
 from experiments.account import Account
 from experiments.arguments import duration, positive
 from experiments.driver import Driver
 from experiments.mirroring import FINISH_SECONDS, Mirroring
 from experiments.opening import (
+    Begun,
     Request,
     begin,
     checked_corpus,
@@ -26,11 +27,15 @@ from experiments.opening import (
     refuse_edits,
     requested,
 )
+from experiments.probe import Crew
 from experiments.process import Child, Message
+from experiments.roster import Roster
+from experiments.search import Search
 from experiments.spec import Sweep
-from experiments.store import opened
+from experiments.store import opened, set_aside
 from experiments.sweepdir import SweepDir
-from experiments.terminal import Terminal, clock, shown
+from experiments.terminal import Terminal, clock
+from experiments.trial import Trial
 from tinygpt.corpus import Corpus
 from tinygpt.exits import DONE, SOME_FAILED, TEMPORARY, complain, run_command
 from tinygpt.files import json_line, read_rows, write_atomically
@@ -70,10 +75,12 @@ def sweep(arguments: argparse.Namespace) -> int:
     """Check, then drive; returns the exit code."""
     began = time.monotonic()
     request = requested(arguments)
+    for note in request.document.notes if request.document else ():
+        print(note)
     text = checked_corpus(request, print)
     refuse_changes(request, text)
     if arguments.dry_run:
-        return preview(request, text)
+        return preview.preview(request, text, workers_for(arguments, request), began)
     text.encode()  # once, before every worker would
     with begun(request.sweep_dir), request.sweep_dir.owned(), Interrupt() as interrupt:
         return SweepRun(arguments, request, text, interrupt, began).to_its_end()
@@ -96,20 +103,6 @@ def begun(sweep_dir: SweepDir) -> Iterator[None]:
         raise
 
 
-def preview(request: Request, text: Corpus) -> int:
-    """Print what the sweep would do; trains and writes nothing."""
-    sweep = request.sweep
-    print(f"{sweep.name}: {sweep.trials} trials in {request.sweep_dir.path}, nothing was written")
-    print(f"corpus {text.name}, {len(text):,} characters")
-    exact = min(sweep.trials, sweep.max_concurrent)
-    print(f"the first {exact}, exactly (later ones depend on results):")
-    trials: list[search.Trial] = []
-    for number in range(exact):
-        trials.append(search.Trial(number, search.propose(sweep, number, trials)))
-        print(f"  trial {number:>3}  {shown(trials[-1].params)}")
-    return DONE
-
-
 class SweepRun:
     """One run of the command on a sweep that this process owns."""
 
@@ -124,11 +117,10 @@ class SweepRun:
         self.request, self.text, self.interrupt, self.began = request, text, interrupt, began
         self.sweep_dir = request.sweep_dir
         self.deadline = began + arguments.timeout if arguments.timeout else None
-        sweep = request.sweep
-        self.workers = arguments.workers or default_workers(sweep)
-        self.workers = min(self.workers, sweep.max_concurrent, left(request))
+        sweep, self.workers = request.sweep, workers_for(arguments, request)
+        self._measures = arguments.timeout is None  # else the time is better spent on trials
         progress = not arguments.no_progress
-        self.terminal = Terminal(sweep.name, sweep.trials, self.workers, progress)
+        self.terminal = Terminal(sweep.name, sweep.planned(), self.workers, progress)
         self.account = Account(began, self.workers)
 
     def to_its_end(self) -> int:
@@ -144,14 +136,24 @@ class SweepRun:
                     return self._farewell()
             except WorkerError as error:
                 return complain(str(error), TEMPORARY)
-            sweep, warnings = begin(self.request, self.text, hello)
-            trials = self._opened(sweep, warnings)
+            begun = begin(self.request, self.text, hello)
+            trials, crew = self._opened(begun), Crew(children, {0: hello} if hello else {})
+            self._foretell(begun.search, trials, crew)
             try:
-                store = stack.enter_context(opened(self.sweep_dir.study, sweep, trials))
-                driver = Driver(
-                    self.sweep_dir, sweep, store, trials, children, self.terminal, self.account
+                search = begun.search
+                store = stack.enter_context(opened(self.sweep_dir.study, search, trials))
+                roster = Roster(
+                    self.sweep_dir,
+                    search,
+                    store,
+                    trials,
+                    self.terminal,
+                    deadline=self._last_beginning(search),
                 )
-                return self._drive(driver, sweep)
+                driver = Driver(self.sweep_dir, roster, children, self.terminal, self.account)
+                for number in crew.hellos.keys() - {0}:  # heard while they measured
+                    driver.welcome(driver.workers[number], crew.hellos[number]["offer"])
+                return self._drive(driver, search.sweep)
             except (StorageInternalError, sqlite3.OperationalError) as error:
                 reason = str(error.__cause__ or error).splitlines()[0]
                 return complain(f"{self.sweep_dir.study}: {reason}; run it again", TEMPORARY)
@@ -166,24 +168,56 @@ class SweepRun:
                 raise WorkerError(f"a worker does not start: {child.last_words()}")
         return None
 
-    def _opened(self, sweep: Sweep, warnings: list[str]) -> list[search.Trial]:
+    def _last_beginning(self, search: Search) -> float | None:
+        """When, on the monotonic clock, budget.time is used up."""
+        if search.sweep.budget.time is None:
+            return None
+        seconds = budget.seconds(search.sweep.budget.time) or 0.0
+        return self.began + seconds - self._worked
+
+    def _opened(self, begun: Begun) -> list[Trial]:
         """The trials there are, after telling the user and the events what is about to happen."""
-        trials = self.sweep_dir.history(sweep)
-        if not warnings:  # another version may propose otherwise
-            refuse_edits(sweep, trials, self.sweep_dir)
+        search, planned = begun.search, begun.search.sweep.planned()
+        trials = self.sweep_dir.history(search)
+        if not begun.warnings:  # another version may propose otherwise
+            refuse_edits(search, trials, self.sweep_dir)
+        self._worked = self.sweep_dir.worked()
         finished = [trial for trial in trials if trial.state != "running"]
         repair(self.sweep_dir.events)
         begins = "resumed" if trials else "started"
-        self.sweep_dir.log(begins, workers=self.workers, trials=sweep.trials)
+        self.sweep_dir.log(begins, workers=self.workers, trials=planned)
+        if begun.edits:  # a study in a database cannot change its distributions
+            set_aside(self.sweep_dir.study, "edited")
+        for line in begun.edits:
+            self.sweep_dir.log("edited", change=line)
+            self.terminal.say(f"changed  {line}")
         self.terminal.resume(finished)
         done = f", {len(finished)} done" if finished else ""
         who = f", {self.workers} workers" if self.workers else ""
         corpus = f"corpus {self.text.name} ({len(self.text):,} characters)"
-        self.terminal.say(f"{self.sweep_dir.path}: {sweep.trials} trials{done}{who}, {corpus}")
-        for warning in warnings:
+        self.terminal.say(f"{self.sweep_dir.path}: {planned} trials{done}{who}, {corpus}")
+        for warning in begun.warnings:
             self.terminal.warn(warning)
             self.sweep_dir.log("warning", warning=warning)
         return trials
+
+    def _foretell(self, search: Search, trials: list[Trial], crew: Crew) -> None:
+        """Say what the sweep will take, if that is known or soon measured."""
+        if not crew.children or not (trials or self._measures):
+            return
+        left = outlook.outlook_of(search, trials, len(self.text))
+        if not trials and outlook.is_trivial(left, self.workers):
+            return
+        estimate = preview.foretold(
+            left,
+            self.sweep_dir,
+            trials,
+            crew,
+            began=self.began,
+            interrupted=lambda: bool(self.interrupt),
+        )
+        if estimate is not None:
+            self.terminal.say(preview.in_a_line(estimate, self.sweep_dir.path))
 
     def _drive(self, driver: Driver, sweep: Sweep) -> int:
         mirroring = Mirroring(self.sweep_dir.path, sweep.wandb, self.terminal)
@@ -195,16 +229,18 @@ class SweepRun:
         if driver.halt is not None:
             mirroring.finish(INTERRUPTED_SECONDS)
             return complain(driver.halt.reason, driver.halt.code)
-        if self._should_stop() and driver.left():
+        if self._should_stop() and driver.roster.left():
             mirroring.finish(INTERRUPTED_SECONDS)
             return self._farewell()
         self.sweep_dir.log("finished")
+        if driver.roster.ended:
+            self.terminal.say(f"the sweep ends early: {driver.roster.ended}")
         reported, reported_at = self._report(), time.monotonic()
         mirroring.finish(FINISH_SECONDS, lambda: bool(self.interrupt))
         self._summarise(worked_until, reported_at, mirroring.cpu_seconds)
         if self.interrupt:
             return self.interrupt.exit_code
-        failed = any(trial.state == "failed" for trial in driver.trials)
+        failed = any(trial.state == "failed" for trial in driver.roster.trials)
         return (SOME_FAILED if failed else DONE) if reported else TEMPORARY
 
     def _should_stop(self) -> bool:
@@ -242,8 +278,17 @@ class WorkerError(RuntimeError):
 
 def left(request: Request) -> int:
     """How many trials are not finished."""
-    trials = request.sweep_dir.history(request.sweep)
-    return max(0, request.sweep.trials - sum(trial.state != "running" for trial in trials))
+    if not request.sweep_dir.begun():
+        return request.sweep.planned()
+    trials = request.sweep_dir.history(request.sweep_dir.search())
+    return max(0, request.sweep.planned() - sum(trial.state != "running" for trial in trials))
+
+
+def workers_for(arguments: argparse.Namespace, request: Request) -> int:
+    """How many workers there are to be."""
+    sweep = request.sweep
+    asked = arguments.workers or default_workers(sweep)
+    return min(asked, sweep.max_concurrent, left(request))
 
 
 def default_workers(sweep: Sweep) -> int:

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from experiments import spec
-from experiments.search import Trial, finished
+from experiments import space, spec
+from experiments.replication import seed_of
+from experiments.search import Earlier, Search
 from experiments.spec import Sweep
+from experiments.trial import Trial, finished
 from tinygpt import config
 from tinygpt.files import (
     BusyError,
@@ -46,7 +48,8 @@ class SweepDir:
         return self.sweep.exists()
 
     def write_sweep(self, sweep: Sweep, facts: Mapping[str, Any]) -> None:
-        """Write `sweep.json`, once: the settled sweep and the facts it rests on."""
+        """Write `sweep.json`: the settled sweep and the facts it rests on, `earlier` versions of it
+        among them. Written once, and once more for every edit of the file."""
         data = {"schema": SCHEMA, **spec.as_dict(sweep), **facts}
         write_atomically(self.sweep, config.to_json(data))
 
@@ -74,7 +77,22 @@ class SweepDir:
         """How many trials the last command wanted; `--trials` may have asked for another number
         than the file."""
         asked = [row["trials"] for row in self._events() if "trials" in row]
-        return asked[-1] if asked else sweep.trials
+        return asked[-1] if asked else sweep.planned()
+
+    def search(self) -> Search:
+        """The decisions of the sweep, by its record."""
+        return search_of(*self.read_sweep())
+
+    def worked(self) -> float:
+        """The seconds in which a command has driven the sweep, by the times of its events."""
+        total, began, last = 0.0, None, None
+        for row in self._events():
+            at = datetime.fromisoformat(row["time"]).timestamp()
+            if row["event"] in ("started", "resumed"):
+                total += last - began if began is not None and last is not None else 0.0
+                began = at
+            last = at
+        return total + (last - began if began is not None and last is not None else 0.0)
 
     def _events(self) -> list[dict[str, Any]]:
         return read_rows(self.events)
@@ -89,24 +107,29 @@ class SweepDir:
     def trial(self, number: int) -> RunDir:
         return RunDir(self.trials / f"{number:04d}")
 
-    def history(self, sweep: Sweep) -> list[Trial]:
+    def count(self) -> int:
+        """How many trials have begun."""
+        return sum(1 for _ in self.trials.glob("[0-9]*/config.json"))
+
+    def history(self, search: Search) -> list[Trial]:
         """Every trial that has begun, in order. Raises RecordError if one is missing."""
         entries = self.trials.glob("[0-9][0-9][0-9][0-9]*/config.json")
         numbers = sorted(int(p.parent.name) for p in entries if p.parent.name.isdecimal())
         if numbers != list(range(len(numbers))):
             missing = next(n for n, number in enumerate(numbers) if n != number)
             raise RecordError(f"{self.trial(missing).path}: missing; restore it from a copy")
-        return [self._trial(sweep, number) for number in numbers]
+        trials = [self._trial(search, number) for number in numbers]
+        return [search.with_twin(trial, trials) for trial in trials]
 
-    def _trial(self, sweep: Sweep, number: int) -> Trial:
-        run_dir = self.trial(number)
+    def _trial(self, search: Search, number: int) -> Trial:
+        run_dir, sweep = self.trial(number), search.version(number).sweep
         values = config.flat(read_mapping(run_dir.config))
-        if missing := sweep.space.keys() - values.keys():
-            raise RecordError(
-                f"{run_dir.config}: {min(missing)} is missing; restore it from a copy"
-            )
-        params = {key: values[key] for key in sorted(sweep.space)}
-        trial = Trial(number, params, reports=reports(run_dir.evaluations()))
+        params = space.active(sweep.space, values)
+        replicate = replicate_of(sweep, values.get("seed"))
+        if params is None or replicate is None:
+            raise RecordError(f"{run_dir.config}: {misfit(sweep, values)}; restore it from a copy")
+        losses = reports(run_dir.evaluations())
+        trial = Trial(number, params, reports=losses, replicate=replicate)
         result = run_dir.read_result()
         return trial if result is None else finished(trial, result)
 
@@ -119,6 +142,26 @@ class SweepDir:
         }
         with open(self.events, "ab") as file:
             file.write(json_line(row))
+
+
+def search_of(sweep: Sweep, facts: Mapping[str, Any]) -> Search:
+    """The decisions of a settled sweep, given what stands beside it in `sweep.json`."""
+    earlier = [Earlier(one["until"], spec.build(one["sweep"])) for one in facts.get("earlier", [])]
+    return Search(sweep, facts["corpus"]["vocabulary"], earlier)
+
+
+def replicate_of(sweep: Sweep, seed: Any) -> int | None:
+    """Which replicate has a seed; None if none has."""
+    if "seed" in sweep.space:
+        return 0
+    seeds = [seed_of(sweep.run.seed, replicate) for replicate in range(sweep.replicates)]
+    return seeds.index(seed) if seed in seeds else None
+
+
+def misfit(sweep: Sweep, values: Mapping[str, Any]) -> str:
+    """What is wrong with the config of a trial that the sweep could not have made."""
+    missing = [key for key in space.searched(sweep.space) if key not in values]
+    return f"{missing[0]} is missing" if missing else "not of this sweep's space or seeds"
 
 
 def reports(evaluations: list[dict[str, Any]]) -> dict[int, float]:

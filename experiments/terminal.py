@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from experiments.search import Trial
+from experiments.trial import Trial
 from tinygpt.config import RunConfig
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.spec import BUDGET, Sweep, as_dict
+from experiments.edits import SPENDING
+from experiments.pruners import Halving
+from experiments.spec import Sweep, as_dict
 from experiments.sweepdir import SweepDir
 from tinygpt.rundir import RunDir
 
@@ -21,6 +23,8 @@ class Source:
     name: str
     group: str | None
     tags: tuple[str, ...]
+    volatile: bool = False
+    """Whether the sweep may remove its checkpoints once it has ended."""
 
 
 class Sources:
@@ -30,7 +34,10 @@ class Sources:
     def __init__(self, path: Path) -> None:
         """`path` is a sweep's directory or a run's."""
         self._path = path
-        self._sweep = None if (path / "config.json").exists() else SweepDir(path).read_sweep()[0]
+        self._sweep: Sweep | None = None
+        if not (path / "config.json").exists():
+            search = SweepDir(path).search()
+            self._sweep, self._first = search.sweep, search.sweeps()[0]
 
     def __iter__(self) -> Iterator[Source]:
         if self._sweep is None:
@@ -41,17 +48,25 @@ class Sources:
             yield from self._trials(self._sweep)
 
     def _trials(self, sweep: Sweep) -> Iterator[Source]:
-        sweep_dir, identity = SweepDir(self._path), identity_of(sweep)
+        sweep_dir, identity = SweepDir(self._path), identity_of(self._first)
         tags = (sweep.sampler.type, Path(sweep.run.data.corpus).stem[:64])
         for number in range(len(list(sweep_dir.trials.glob("[0-9]*/config.json")))):
             run_id = f"{sweep.name}-{identity}-t{number:04d}"
             run_dir = sweep_dir.trial(number)
-            yield Source(run_dir, run_id, f"trial-{number:04d}", sweep.name, tags)
+            name, volatile = f"trial-{number:04d}", removes_checkpoints(sweep)
+            yield Source(run_dir, run_id, name, sweep.name, tags, volatile)
+
+
+def removes_checkpoints(sweep: Sweep) -> bool:
+    """Whether checkpoints of finished trials may go: of those that were not promoted, and of the
+    worst where disk is short."""
+    return isinstance(sweep.pruner, Halving) or sweep.max_disk is not None
 
 
 def identity_of(sweep: Sweep) -> str:
-    """Eight characters that tell one sweep's trials from another's."""
-    data = {key: value for key, value in as_dict(sweep).items() if key not in BUDGET}
+    """Eight characters that tell one sweep's trials from another's; `sweep` is as its file had it
+    first."""
+    data = {key: value for key, value in as_dict(sweep).items() if key not in SPENDING}
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:8]
 
 

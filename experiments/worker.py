@@ -14,15 +14,18 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tinygpt import corpus, hardware
+from tinygpt.config import run_config
 from tinygpt.corpus import Corpus
 from tinygpt.events import Durable, Evaluated, Finished, Started, Stopped, Trained
 from tinygpt.execute import Execution
 from tinygpt.exits import FULL
 from tinygpt.files import BusyError, RecordError
+from tinygpt.probe import probe
 from tinygpt.rundir import RunDir
 from tinygpt.source import CorpusError
 from tinygpt.trainer import DivergedError
@@ -96,19 +99,43 @@ class Worker:
     def work(self) -> None:
         """Say what this machine offers, then run what the driver orders until it is gone."""
         self.channel.send("ready", offer=hardware.offer(), versions=hardware.versions())
-        while (order := self.channel.receive()) is not None and "run" in order:
-            run_dir = RunDir(Path(order["run"]))
-            with logged_to(run_dir.log), self.channel.busy():
-                self.channel.send(**self._outcome(run_dir))
+        while (order := self.channel.receive()) is not None:
+            if "probe" in order:
+                self.channel.send(**self._probed(order["probe"], order["seconds"]))
+            elif "run" in order:
+                run_dir = RunDir(Path(order["run"]))
+                with logged_to(run_dir.log), self.channel.busy():
+                    self.channel.send(**self._outcome(run_dir, order.get("measure", False)))
+            else:
+                break
 
-    def _outcome(self, run_dir: RunDir) -> Message:
+    def _probed(self, configs: list[Message], seconds: float) -> Message:
+        """What the parts of some runs take, each measured for about so many seconds, and the
+        memory that this process has held without them. What cannot be measured is left out: the
+        trial itself will say why."""
+        figures: list[Message] = []
+        message = {"event": "probed", "figures": figures, **self._memory(configs)}
+        for place, nested in enumerate(configs):
+            with contextlib.suppress(Exception):
+                config = run_config(nested)
+                text = self._text(config.data.corpus, config.data.sha256)
+                found = probe(config, text, seconds, self.channel.stopping)
+                if found is not None:
+                    figures.append({"place": place, **asdict(found)})
+        return message
+
+    def _memory(self, configs: list[Message]) -> dict[str, int]:
+        device = configs[0]["train"]["device"] if configs else "cpu"
+        return {"resident": hardware.resident(device), "memory": hardware.memory(device)}
+
+    def _outcome(self, run_dir: RunDir, measure: bool) -> Message:
         """Run one trial; the message that ends it.
 
         Any other failure ends this process, and the driver gives the trial to another: a result is
         written only of what will be the same every time.
         """
         try:
-            return self._run_when_free(run_dir)
+            return self._run_when_free(run_dir, measure)
         except DivergedError:
             return {"event": "ended"}
         except (RecordError, BusyError) as error:
@@ -126,21 +153,23 @@ class Worker:
             traceback.print_exc()
             raise SystemExit(1) from None
 
-    def _run_when_free(self, run_dir: RunDir) -> Message:
+    def _run_when_free(self, run_dir: RunDir, measure: bool) -> Message:
         """Run once the worker of a driver that was killed has let go of the trial."""
         deadline = time.monotonic() + PREDECESSOR_SECONDS
         while True:
             try:
-                return self._run(run_dir)
+                return self._run(run_dir, measure)
             except BusyError:
                 if time.monotonic() > deadline or self.channel.stopping():
                     raise
                 time.sleep(0.1)
 
-    def _run(self, run_dir: RunDir) -> Message:
+    def _run(self, run_dir: RunDir, measure: bool) -> Message:
         config, began = run_dir.read_config(), time.perf_counter()
         text = self._text(config.data.corpus, config.data.sha256)
-        execution = Execution(config, run_dir, text, stopping=self.channel.stopping)
+        execution = Execution(
+            config, run_dir, text, stopping=self.channel.stopping, measure=measure
+        )
         execution.seconds["setup"] += time.perf_counter() - began
         conversation = Conversation(self.channel, execution)
         with contextlib.closing(execution.events()) as events:
@@ -163,14 +192,11 @@ class Conversation:
         self.channel, self.execution = channel, execution
         self.end, self.waited = "ended", 0.0
         self._told = 0.0
-        self._facts: dict[str, int] = {}
 
     def follow(self, event: Durable) -> bool:
         """Pass an event on; False if the trial ends here."""
         match event:
             case Started():
-                self._facts["parameters"] = event.parameters
-                self._facts["flops_per_token"] = event.flops_per_token
                 self.channel.send("started", step=event.step, warning=event.warning)
             case Trained() if time.monotonic() - self._told > PROGRESS_SECONDS:
                 self._told = time.monotonic()
@@ -192,7 +218,8 @@ class Conversation:
         if verdict is not None and verdict["verdict"] == "go on":
             return True
         if verdict is not None and verdict["verdict"] == "prune":
-            self.execution.run_dir.conclude("pruned", verdict["reason"], **self._facts)
+            facts = self.execution.facts()
+            self.execution.run_dir.conclude("pruned", verdict["reason"], **facts)
         else:
             self.end = "stopped"
         return False

@@ -24,7 +24,7 @@ PEER = "experiments/reference.py"
 """The loop that ours is measured against: torch alone, as whoever has not got tinygpt writes it."""
 TRAINS = ("experiments/worker.py", "experiments/run.py", "experiments/contender.py", PEER)
 """The files that may load torch, and all but the peer only through tinygpt."""
-LIGHT = ("rundir", "config", "corpus", "seeding", "train")
+LIGHT = ("rundir", "config", "corpus", "seeding", "train", "size", "flops")
 """The modules of tinygpt that load no torch when they are imported."""
 
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tinygpt.config import ModelConfig
+from tinygpt.size import inner_width
 
 NORM_EPS = 1e-5
 
@@ -143,14 +144,6 @@ class MLP(nn.Module):
             case "swiglu":
                 gate, x = x.chunk(2, dim=-1)
                 return F.silu(gate) * x
-
-
-def inner_width(config: ModelConfig) -> int:
-    """How wide the MLP is inside: 4 d_model, and for swiglu, which has three matrices, the multiple
-    of 4 that comes nearest to the same number of parameters."""
-    if config.activation == "swiglu":
-        return max(4, 4 * round(2 * config.d_model / 3))
-    return 4 * config.d_model
 
 
 class Block(nn.Module):

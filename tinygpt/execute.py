@@ -31,6 +31,7 @@ from tinygpt.events import (
 )
 from tinygpt.files import RecordError, locked, read_rows, remove_leftovers, sync_directory
 from tinygpt.pace import Pace, Pacer
+from tinygpt.probe import seconds_per_token
 from tinygpt.record import START, Record, up_to, verified
 from tinygpt.rundir import RunDir, best_of
 from tinygpt.schedule import due
@@ -60,10 +61,13 @@ class Execution:
         corpus: Corpus,
         stopping: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.perf_counter,
+        *,
+        measure: bool = False,
     ) -> None:
+        """With `measure` the speed of the model is among the facts of a result."""
         self.config, self.run_dir, self.corpus = config, run_dir, corpus
         self.seconds: defaultdict[str, float] = defaultdict(float)
-        self._stopping, self._clock = stopping, clock
+        self._stopping, self._clock, self._measure = stopping, clock, measure
         self._config_sha256 = hashlib.sha256(run_dir.config.read_bytes()).hexdigest()
         self._logged = (0.0, 0)
         self._evaluations: list[dict[str, Any]] = []
@@ -102,8 +106,16 @@ class Execution:
         seconds, tokens = self._logged
         return self._pacer.pace(tokens - self._first, seconds)
 
+    def facts(self) -> dict[str, float]:
+        """What a result says of the model, once `events` has begun."""
+        if not self._measure:
+            return dict(self._facts)
+        speed = seconds_per_token(self._model, self.config.train.precision)
+        return {**self._facts, "seconds_per_token": speed}
+
     def _trainer(self) -> Trainer:
         trainer = Trainer(self.config, self.corpus)
+        self._model = trainer.model
         if not self.run_dir.tokenizer.exists():
             self.corpus.tokenizer.save(self.run_dir.tokenizer)
         self.run_dir.checkpoints.mkdir(exist_ok=True)
@@ -165,7 +177,7 @@ class Execution:
                     self._log_time("sample", event.step, seconds)
                 case Finished():
                     self._samples.sync()
-                    self.run_dir.conclude("complete", **self._facts)
+                    self.run_dir.conclude("complete", **self.facts())
             yield event
             if isinstance(event, Stepped) and self._stopping():
                 yield self._stop(trainer)

@@ -1,7 +1,7 @@
 """How many floating-point operations a character costs in training."""
 
-from tinygpt.block import inner_width
 from tinygpt.config import ModelConfig
+from tinygpt.size import inner_width
 
 
 def flops_per_token(model: ModelConfig, vocab_size: int) -> int:

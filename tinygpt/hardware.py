@@ -108,6 +108,27 @@ def peak_memory(device: str) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+CONTEXT_BYTES = 600_000_000
+"""What a process takes of a GPU's memory besides its tensors."""
+CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where the system says how much memory a container may take."""
+
+
+def memory(device: str) -> int:
+    """The memory that there is to train in, in bytes: of the GPU, else what the system lets this
+    process have."""
+    if device == "cuda":
+        return int(torch.cuda.get_device_properties(0).total_memory)
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = [Path(path).read_text().strip() for path in CGROUPS if Path(path).exists()]
+    return min([total, *(int(limit) for limit in limits if limit.isdecimal())])
+
+
+def resident(device: str) -> int:
+    """What a process without a model takes of that memory."""
+    return CONTEXT_BYTES if device == "cuda" else peak_memory("cpu")
+
+
 KERNELS = (
     "MKL_CBWR",
     "MKL_ENABLE_INSTRUCTIONS",

@@ -72,14 +72,14 @@ class RunDir:
             raise RecordError(f"{self.metrics}: a row lacks its kind, step or loss; restore it")
         return evaluations
 
-    def conclude(self, state: State, reason: str | None = None, /, **facts: int) -> None:
+    def conclude(self, state: State, reason: str | None = None, /, **facts: float) -> None:
         """End the run: write `result.json`, a function of the record and these words."""
         result = summary(self.evaluations(), state, reason, facts)
         write_atomically(self.result, config.to_json(result))
 
 
 def summary(
-    evaluations: Sequence[Row], state: State, reason: str | None, facts: Mapping[str, int]
+    evaluations: Sequence[Row], state: State, reason: str | None, facts: Mapping[str, float]
 ) -> dict[str, Any]:
     """The contents of `result.json`. `value` is the objective of a complete run, the last
     validation loss of a pruned one, and null for a failed one."""

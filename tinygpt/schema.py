@@ -95,12 +95,16 @@ def build(cls: type[T], data: object, path: Path = (), known: Iterable[str] = ()
     if not isinstance(data, Mapping):
         raise ConfigError([Problem(path, f"must be a mapping of keys, got {shown(data)}")])
     hints = field_types(cls)
+    options = [name for name in hints if path and not known and name != "type"]
     known = known or tuple(leaves(cls))
-    strangers = [
-        Problem((*path, key), unknown(dotted((*path, key)), siblings(path, hints), known))
-        for key in data
-        if key not in hints
-    ]
+    strangers = []
+    for key in data:
+        if key not in hints:
+            message = unknown(dotted((*path, key)), siblings(path, hints), known)
+            if options and message == "unknown key":
+                verb = "are" if options[1:] else "is"
+                message = f"unknown key; there {verb} {', '.join(options)}"
+            strangers.append(Problem((*path, key), message))
     values: dict[str, Any] = {}
     problems: list[Problem] = []
     for name, hint in hints.items():
@@ -160,12 +164,13 @@ def convert(hint: Any, value: object, path: Path = (), known: Iterable[str] = ()
     """
     if is_section(hint):
         return value if isinstance(value, hint) else build(hint, value, path, known)
-    base, _ = _parts(hint)
-    if all(is_section(one) for one in alternatives(base)):
-        return _convert_tagged(alternatives(base), value, path)
-    if typing.get_origin(base) in (dict, tuple):
-        return _convert_many(base, value, path, known)
-    kinds = alternatives(base)
+    kinds = alternatives(_parts(hint)[0])
+    filled = tuple(kind for kind in kinds if kind is not types.NoneType)
+    if filled == kinds or value is not None:
+        if filled and all(is_section(one) for one in filled):
+            return _convert_tagged(filled, value, path, known)
+        if len(filled) == 1 and typing.get_origin(filled[0]) in (dict, tuple):
+            return _convert_many(filled[0], value, path, known)
     if float in kinds and int not in kinds and type(value) is int and abs(value) < 1 << 53:
         value = float(value)
     if (message := mismatch(hint, value)) is not None:
@@ -173,10 +178,12 @@ def convert(hint: Any, value: object, path: Path = (), known: Iterable[str] = ()
     return value
 
 
-def _convert_tagged(kinds: tuple[Any, ...], value: object, path: Path) -> Any:
-    """Build the one of several dataclasses whose `type` the mapping names."""
+def _convert_tagged(kinds: tuple[Any, ...], value: object, path: Path, known: Iterable[str]) -> Any:
+    """Build the one of several dataclasses whose `type` the mapping names; one alone needs none."""
     if isinstance(value, kinds):
         return value
+    if len(kinds) == 1:
+        return build(kinds[0], value, path, known)
     if not isinstance(value, Mapping):
         raise ConfigError([Problem(path, f"must be a mapping of keys, got {shown(value)}")])
     by_name = {typing.get_args(field_types(kind)["type"])[0]: kind for kind in kinds}
@@ -259,7 +266,12 @@ def dotted(path: Path) -> str:
 def noun(base: Any) -> str:
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     names |= {types.NoneType: "null", dict: "a mapping", list: "a list", tuple: "a list"}
-    return either(names.get(typing.get_origin(one) or one, str(one)) for one in alternatives(base))
+    words: list[str] = []
+    for one in alternatives(base):
+        choices = typing.get_args(one) if typing.get_origin(one) is Literal else ()
+        kind = typing.get_origin(one) or one
+        words += map(str, choices or [names.get(kind, getattr(kind, "__name__", str(kind)))])
+    return either(words)
 
 
 def number_hint(base: Any, value: object) -> str:
@@ -271,6 +283,8 @@ def number_hint(base: Any, value: object) -> str:
 def is_a(value: object, kind: Any) -> bool:
     if kind is Any:
         return True
+    if typing.get_origin(kind) is Literal:
+        return mismatch(kind, value) is None
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, typing.get_origin(kind) or kind)

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ class Trial:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     reason: str | None = None
     text: str = "the model writes"
+    seed: int = 123
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    same_as: int | None = None
 
 
 Write = Callable[..., Path]
@@ -38,6 +42,42 @@ Write = Callable[..., Path]
 def trial_class() -> type[Trial]:
     """Return the class of trials that `write` takes."""
     return Trial
+
+
+class Page(HTMLParser):
+    """What a browser without JavaScript shows, and how many elements of a kind there are."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.shown: list[str] = []
+        self.sources: list[str] = []
+        self.charts = ""
+        self._script: str | None = None
+        self.feed(html)
+        self.text = " ".join(" ".join(self.shown).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        given = dict(attrs)
+        self.sources += [given[key] or "" for key in ("src", "href") if key in given]
+        self._script = str(given.get("id")) if tag == "script" else None
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "script":
+            self._script = None
+
+    def handle_data(self, data: str) -> None:
+        if self._script == "charts":
+            self.charts += data
+        elif self._script is None:
+            self.shown.append(data)
+
+
+@pytest.fixture(name="page")
+def page_class() -> type[Page]:
+    """Return the class that reads a page as a browser without JavaScript shows it."""
+    return Page
 
 
 @pytest.fixture
@@ -98,7 +138,7 @@ def write_trial(directory: Path, trial: Trial) -> Path:
     """Write one trial's files and return its folder."""
     folder = directory / "trials" / f"{trial.number:04d}"
     folder.mkdir(parents=True)
-    dump(folder / "config.json", config({**DEFAULTS, **trial.parameters}))
+    dump(folder / "config.json", config({**DEFAULTS, **trial.parameters}, trial.seed))
     dump_rows(folder / "metrics.jsonl", metrics(trial))
     dump_rows(
         folder / "timings.jsonl",
@@ -118,9 +158,9 @@ def write_trial(directory: Path, trial: Trial) -> Path:
     return folder
 
 
-def config(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def config(parameters: Mapping[str, Any], seed: int = 123) -> dict[str, Any]:
     """Return a run config that has `parameters`, given by dotted key."""
-    nested: dict[str, Any] = {"seed": 123, "train": {"max_iters": STEPS[-1]}, "model": {}}
+    nested: dict[str, Any] = {"seed": seed, "train": {"max_iters": STEPS[-1]}, "model": {}}
     for key, value in parameters.items():
         section, name = key.split(".")
         nested.setdefault(section, {})[name] = value
@@ -158,7 +198,9 @@ def metrics(trial: Trial) -> list[dict[str, Any]]:
 
 def result(trial: Trial) -> dict[str, Any]:
     """Return the result of a trial."""
+    copied = {} if trial.same_as is None else {"same_as": trial.same_as}
     return {
+        **copied,
         "state": trial.state,
         "value": trial.value,
         "metrics": {
@@ -166,6 +208,7 @@ def result(trial: Trial) -> dict[str, Any]:
             "tokens": max(trial.steps, default=0) * 768,
             "parameters": 110_000,
             "best_val_loss": trial.value,
+            **trial.metrics,
         },
         "best_step": trial.steps[-1] if trial.steps else None,
         "reason": trial.reason,

@@ -84,3 +84,78 @@ def test_same_frames_give_the_same_chart(write: Write, trial: Trial) -> None:
 )
 def test_equal_choices_share_a_place_on_the_axis(value: object, expected: str) -> None:
     assert axes.level(value) == expected
+
+
+def test_trial_without_the_parameter_is_not_drawn_over_it(write: Write, trial: Trial) -> None:
+    when = {"model.d_model": 32}
+    space = {
+        "model.d_model": {"type": "categorical", "choices": [32, 64]},
+        "train.x": {"type": "float", "low": 0.0, "high": 1.0, "when": when},
+        "train.y": {"type": "categorical", "choices": ["a", "b"], "when": when},
+    }
+    chosen = [{"model.d_model": d, "train.x": 0.5, "train.y": "a"} for d in (32, 64, 32)]
+    rows = [trial(n, parameters=parameters) for n, parameters in enumerate(chosen)]
+    sweep = Sweep.load(write(*rows, space=space))
+    drawn = charts.slices(sweep.trials, sweep.space, minimize=True, title="val_loss")
+    numbers = {
+        key: [row["trial"] for row in chart["datasets"][f"points:{key}"]]
+        for key, chart in drawn.items()
+    }
+    assert numbers == {"model.d_model": [0, 1, 2], "train.x": [0, 2], "train.y": [0, 2]}
+
+
+LOG = {"type": "float", "low": 1e-3, "high": 1e-2, "log": True}
+CHOICES = {"type": "categorical", "choices": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("spec", "before", "value", "domain"),
+    [
+        (LOG, {**LOG, "low": 1e-4}, 1e-4, [1e-4, 1e-2]),
+        (LOG, {"type": "float", "low": 0, "high": 1}, 0.0, None),
+        (LOG, CHOICES, "a", None),
+        ({"type": "int", "low": 1, "high": 4}, {"type": "int", "low": 1, "high": 8}, 8, [1, 8]),
+        (CHOICES, {"type": "categorical", "choices": ["b"]}, "b", ["a", "b"]),
+        (CHOICES, LOG, 0.5, ["a", "0.5"]),
+    ],
+)
+def test_axis_holds_what_an_earlier_version_of_the_file_searched(
+    write: Write,
+    trial: Trial,
+    spec: dict[str, Any],
+    before: dict[str, Any],
+    value: Any,
+    domain: list[Any] | None,
+) -> None:
+    earlier = [{"until": 1, "sweep": {"space": {"train.x": before}}}]
+    rows = [trial(0, parameters={"train.x": value})]
+    sweep = Sweep.load(write(*rows, space={"train.x": spec}, earlier=earlier))
+    drawn = charts.slices(sweep.trials, sweep.space, minimize=True, title="val_loss")
+    shown = [chart["layer"][0]["encoding"]["x"]["scale"]["domain"] for chart in drawn.values()]
+    assert shown == ([] if domain is None else [domain])
+
+
+def test_trade_off_marks_the_front(write: Write, trial: Trial) -> None:
+    objectives = [{"metric": m, "direction": "minimize"} for m in ("val_loss", "params")]
+    sizes = [100, 10_000, 20_000, None]
+    rows = [
+        trial(n, value=3.0 - n / 2 if n < 2 else 2.6, metrics={"parameters": size})
+        for n, size in enumerate(sizes)
+    ]
+    sweep = Sweep.load(write(*rows, trial(4, "pruned"), objective=objectives))
+    chart = charts.tradeoffs(sweep.trials, sweep.front, sweep.objectives)
+    assert chart is not None
+    points = chart["datasets"]["tradeoffs"]
+    assert [(row["trial"], "front" in row) for row in points] == [(0, True), (1, True), (2, False)]
+    assert chart["layer"][0]["encoding"]["x"]["scale"]["type"] == "log"
+
+
+def test_best_seed_of_each_of_the_best_configurations_is_in_colour(
+    write: Write, trial: Trial
+) -> None:
+    rows = [
+        trial(n, value=2.0 + x - n / 10, seed=n, parameters={"train.x": x})
+        for n, x in enumerate([0, 0, 1, 1])
+    ]
+    chart = draw_curves(Sweep.load(write(*rows, replicates=2)))
+    assert {row["trial"] for row in chart["datasets"]["curves"] if "name" in row} == {1, 3}

@@ -77,3 +77,81 @@ def test_unreadable_files_are_named(write: Write, trial: Trial) -> None:
     directory = write(trial(0))
     (directory / "trials/0000/result.json").write_text("{")
     assert "trials/0000/result.json" in checks.record(Sweep.load(directory)).evidence
+
+
+def replicated(trial: Trial, *values: tuple[float, ...]) -> list[Any]:
+    """Trials of configurations, each with one value per seed."""
+    flat = [(one, value) for one, of in enumerate(values) for value in of]
+    return [
+        trial(n, value=value, seed=n, parameters={"train.x": one})
+        for n, (one, value) in enumerate(flat)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "level", "expected"),
+    [
+        ([(2.0, 2.2), (1.0, 1.2)], "ok", "away"),
+        ([(2.0, 2.2), (1.9, 2.1)], "warn", "away"),
+        ([(2.0,), (1.0,)], "unknown", "one seed"),
+        ([(2.0, 2.2)], "unknown", "no other configuration"),
+    ],
+)
+def test_margin_of_the_winner_is_measured_against_the_noise_of_seeds(
+    write: Write, trial: Trial, values: list[tuple[float, ...]], level: str, expected: str
+) -> None:
+    check = checks.noise(Sweep.load(write(*replicated(trial, *values), replicates=2)))
+    assert check.level == level
+    assert expected in check.evidence
+
+
+@pytest.mark.parametrize(("hard_high", "level"), [(None, "info"), (0.1, "info"), (1e-2, "ok")])
+def test_edge_that_may_not_be_moved_is_no_advice(
+    write: Write, trial: Trial, hard_high: float | None, level: str
+) -> None:
+    rate = {"type": "float", "low": 1e-4, "high": 1e-2, "log": True, "hard_high": hard_high}
+    directory = write(
+        trial(0, parameters={"train.learning_rate": 9e-3}), space={"train.learning_rate": rate}
+    )
+    assert checks.edge(Sweep.load(directory)).level == level
+
+
+@pytest.mark.parametrize(
+    ("until", "expected"),
+    [
+        ([], "All trials came from the file as it is."),
+        ([1], "Trial 0 came from an earlier version of the file."),
+        ([3], "Trials 0-2 came from an earlier version of the file."),
+        ([2, 3], "Trials 0-1 and 2 came from earlier versions of the file."),
+        ([9], "Trials 0-3 came from an earlier version of the file."),
+    ],
+)
+def test_trials_of_earlier_versions_of_the_file_are_named(
+    write: Write, trial: Trial, until: list[int], expected: str
+) -> None:
+    earlier = [{"until": end, "sweep": {"space": {}}} for end in until]
+    sweep = Sweep.load(write(*[trial(n) for n in range(4)], earlier=earlier))
+    assert checks.versions(sweep).evidence == expected
+
+
+def test_duplicates_are_no_evidence(write: Write, trial: Trial) -> None:
+    sweep = Sweep.load(write(trial(0), trial(1, "failed"), trial(2, same_as=0)))
+    assert checks.completed(sweep).evidence == (
+        "1 of 2 trials are complete. 1 more took another's result."
+    )
+    assert checks.failures(sweep).evidence.startswith("1 of 2 trials")
+
+
+@pytest.mark.parametrize(
+    ("meta", "limited"),
+    [
+        ({"budget": {"time": 7200.0}}, True),
+        ({"max_disk": "2GB"}, True),
+        ({"budget": {"time": None, "per_trial": {"tokens": 5e6}}, "max_disk": None}, False),
+    ],
+)
+def test_sweep_with_a_budget_may_be_over_before_its_trials_are(
+    write: Write, trial: Trial, meta: dict[str, Any], limited: bool
+) -> None:
+    check = checks.done(Sweep.load(write(trial(0), planned=3, **meta)))
+    assert ("unless" in check.action) == limited

@@ -58,5 +58,30 @@ def test_times_are_utc_wherever_they_were_written() -> None:
     ],
 )
 def test_parameter_has_the_type_of_its_choices(spec: dict[str, Any], dtype: str) -> None:
-    column = frames.parameters({"model.x": spec})["p.model.x"]
+    column = frames.parameters({"model.x": [spec]})["p.model.x"]
     assert column.dtype == dtype
+
+
+INT, FLOAT = {"type": "int"}, {"type": "float"}
+WORDS: dict[str, Any] = {"type": "categorical", "choices": ["gelu"]}
+
+
+@pytest.mark.parametrize(
+    ("specs", "dtype"),
+    [
+        ([INT, INT], "Int64"),
+        ([INT, FLOAT], "float64"),
+        ([FLOAT, WORDS], "object"),
+        ([INT, {"type": "categorical", "choices": [1, 2]}], "Int64"),
+    ],
+)
+def test_parameter_has_a_type_that_holds_what_every_version_of_the_file_searched(
+    specs: list[dict[str, Any]], dtype: str
+) -> None:
+    assert frames.parameters({"model.x": specs})["p.model.x"].dtype == dtype
+
+
+@pytest.mark.parametrize("spec", [INT, FLOAT, WORDS, {"type": "categorical", "choices": [True]}])
+def test_parameter_that_a_trial_does_not_have_is_missing(spec: dict[str, Any]) -> None:
+    schema = frames.parameters({"model.x": [spec]})
+    assert frames.frame([{"p.model.x": None}], schema)["p.model.x"].isna().all()

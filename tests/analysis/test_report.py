@@ -3,7 +3,6 @@ import json
 import math
 import re
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -14,44 +13,15 @@ from analysis.load import Sweep
 
 Write = Callable[..., Path]
 Trial = Callable[..., Any]
+Page = Callable[[str], Any]
 HOSTILE = "</script><script>alert(1)</script><!--"
-
-
-class Page(HTMLParser):
-    """What a browser without JavaScript shows, and how many elements of a kind there are."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.shown: list[str] = []
-        self.sources: list[str] = []
-        self.charts = ""
-        self._script: str | None = None
-        self.feed(html)
-        self.text = " ".join(" ".join(self.shown).split())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        given = dict(attrs)
-        self.sources += [given[key] or "" for key in ("src", "href") if key in given]
-        self._script = str(given.get("id")) if tag == "script" else None
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "script":
-            self._script = None
-
-    def handle_data(self, data: str) -> None:
-        if self._script == "charts":
-            self.charts += data
-        elif self._script is None:
-            self.shown.append(data)
 
 
 pytestmark = pytest.mark.usefixtures("small_library")
 
 
 def test_page_says_the_verdict_and_every_state_without_javascript(
-    write: Write, trial: Trial
+    write: Write, trial: Trial, page: Page
 ) -> None:
     sweep = Sweep.load(
         write(
@@ -63,7 +33,7 @@ def test_page_says_the_verdict_and_every_state_without_javascript(
             planned=6,
         )
     )
-    text = Page(report.render(sweep)["report.html"].decode()).text
+    text = page(report.render(sweep)["report.html"].decode()).text
     for expected in [
         "2 complete", "1 pruned", "1 failed", "1 unfinished", "1 not started",
         "Trial 1 is best so far: 1.5000 nats per character, 0.2500 below the baseline (trial 0).",
@@ -76,7 +46,7 @@ def test_page_says_the_verdict_and_every_state_without_javascript(
         assert expected in text
 
 
-def test_names_and_texts_cannot_become_markup(write: Write, trial: Trial) -> None:
+def test_names_and_texts_cannot_become_markup(write: Write, trial: Trial, page: Page) -> None:
     directory = write(
         trial(0, value=1.0, text=HOSTILE, parameters={"model.x": HOSTILE}),
         trial(1, "failed", value=None, reason=HOSTILE, parameters={"model.x": HOSTILE}),
@@ -89,19 +59,21 @@ def test_names_and_texts_cannot_become_markup(write: Write, trial: Trial) -> Non
         sampler={"type": HOSTILE},
     )
     files = report.render(Sweep.load(directory))
-    page = Page(files["report.html"].decode())
-    assert page.tags.count("script") == 3
-    assert page.text.count(HOSTILE) >= 6
-    assert json.loads(page.charts)["specs"]
+    shown = page(files["report.html"].decode())
+    assert shown.tags.count("script") == 3
+    assert shown.text.count(HOSTILE) >= 6
+    assert json.loads(shown.charts)["specs"]
     lines = files["report.md"].decode().splitlines()
     assert not [line for line in lines if "<" in line and not line.startswith("    ")]
 
 
-def test_page_loads_nothing_and_carries_numbers_that_json_knows(write: Write, trial: Trial) -> None:
+def test_page_loads_nothing_and_carries_numbers_that_json_knows(
+    write: Write, trial: Trial, page: Page
+) -> None:
     directory = write(trial(0), trial(1, value=math.nan), trial(2, "pruned", value=math.inf))
-    page = Page(report.render(Sweep.load(directory))["report.html"].decode())
-    assert all(source.startswith("data:") for source in page.sources)
-    charts = json.loads(page.charts, parse_constant=lambda word: pytest.fail(word))
+    shown = page(report.render(Sweep.load(directory))["report.html"].decode())
+    assert all(source.startswith("data:") for source in shown.sources)
+    charts = json.loads(shown.charts, parse_constant=lambda word: pytest.fail(word))
     assert "learning_curves" in charts["specs"]
 
 

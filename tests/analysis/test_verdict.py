@@ -57,3 +57,67 @@ def test_commands_name_the_trial_and_survive_a_shell(write: Write, trial: Trial)
     assert generate("my runs/small/trials/0007") == (
         "python -m tinygpt.generate 'my runs/small/trials/0007'"
     )
+
+
+LOSS, SIZE = ({"metric": metric, "direction": "minimize"} for metric in ("val_loss", "params"))
+
+
+@pytest.mark.parametrize(
+    ("trials", "planned", "expected"),
+    [
+        (
+            [(0, 1.7), (0, 1.8), (1, 1.4), (1, 1.5)], 4,
+            "The configuration of trials 2 and 3 is best: mean 1.4500 nats per character, "
+            "0.3000 below the baseline's mean (trial 0). "
+            "Over 2 seeds the standard deviation is 0.0707.",
+        ),
+        (
+            [(0, 1.7), (0, 1.8), (1, 1.4)], 4,
+            "The configuration of trials 0 and 1, the baseline, is best so far: mean 1.7500 nats "
+            "per character. Over 2 seeds the standard deviation is 0.0707. "
+            "Those with fewer complete seeds come after it, whatever their mean.",
+        ),
+        (
+            [(0, 1.7), (1, 1.4)], 4,
+            "The configuration of trial 1 is best so far: mean 1.4000 nats per character, 0.3000 "
+            "below the baseline's mean (trial 0). "
+            "That is one seed of 2: how sure is not known yet.",
+        ),
+        (
+            [(0, 1.7)], 4,
+            "Only the configuration of trial 0, the baseline, has a complete trial so far: mean "
+            "1.7000 nats per character. That is one seed of 2: how sure is not known yet. "
+            "There is nothing to rank it with.",
+        ),
+    ],
+)  # fmt: skip
+def test_with_replicates_the_verdict_is_on_a_configuration(
+    write: Write, trial: Trial, trials: list[tuple[int, float]], planned: int, expected: str
+) -> None:
+    rows = [
+        trial(n, value=value, seed=n, parameters={"train.x": one})
+        for n, (one, value) in enumerate(trials)
+    ]
+    verdict = judge(Sweep.load(write(*rows, planned=planned, replicates=2)))
+    assert verdict.sentence == expected
+
+
+def test_winner_is_the_best_seed_of_the_best_configuration(write: Write, trial: Trial) -> None:
+    values = [(0, 1.0), (0, 3.0), (1, 1.6), (1, 1.5)]
+    rows = [trial(n, value=v, seed=n, parameters={"train.x": x}) for n, (x, v) in enumerate(values)]
+    assert judge(Sweep.load(write(*rows, replicates=2))).winner == 3
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [([9, 10], "2 trials are on the front"), ([10, 9], "1 trial is on the front")],
+)
+def test_with_several_objectives_the_verdict_counts_the_front(
+    write: Write, trial: Trial, sizes: list[int], expected: str
+) -> None:
+    rows = [
+        trial(n, value=2.0 - n / 4, metrics={"parameters": size}) for n, size in enumerate(sizes)
+    ]
+    sentence = judge(Sweep.load(write(*rows, objective=[SIZE, LOSS]))).sentence
+    assert sentence.startswith("Trial 1 has the best val_loss: 1.7500 nats per character")
+    assert sentence.endswith(f"{expected} of params and val_loss: see the trade-offs.")

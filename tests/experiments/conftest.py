@@ -41,8 +41,8 @@ SPACE: dict[str, Any] = {
     "train.learning_rate": {"type": "float", "low": 1e-4, "high": 1e-1, "log": True},
     "model.d_model": {"type": "categorical", "choices": [8, 16]},
     "model.d_head": {"type": "categorical", "choices": [4, 8, 16]},
-    # With so many values there are too many combinations to try them all beforehand.
     "model.dropout": {"type": "float", "low": 0.0, "high": 0.5, "step": 0.0001},
+    "train.weight_decay": {"type": "categorical", "choices": [0.0, 0.05, 0.1, 1e38]},
     "seed": {"type": "int", "low": 0, "high": 9999},
 }
 BASELINE: dict[str, Any] = {
@@ -50,12 +50,18 @@ BASELINE: dict[str, Any] = {
     "model.d_model": 16,
     "model.d_head": 8,
     "model.dropout": 0.1,
+    "train.weight_decay": 0.1,
     "seed": 1,
 }
-INFEASIBLE = {"model.d_model": 8, "model.d_head": 16}
-WORST = {"train.learning_rate": 1e-4, "model.d_model": 8, "model.d_head": 4}
-# Trial 1 cannot be built, trial 4 is worse than trial 0 at every step; 5 and later are proposed.
-ENQUEUED = [BASELINE, INFEASIBLE, {}, {"model.d_head": 8}, WORST]
+DIVERGING = BASELINE | {"train.weight_decay": 1e38}
+WORST = {
+    "train.learning_rate": 1e-4,
+    "model.d_model": 8,
+    "model.d_head": 4,
+    "train.weight_decay": 0.1,
+}
+# Trial 1 diverges, trial 4 is worse than trial 0 at every step; 5 and later are proposed.
+ENQUEUED = [BASELINE, DIVERGING, {}, {"model.d_head": 8}, WORST]
 
 
 @dataclass(frozen=True)

@@ -31,4 +31,13 @@ def test_a_text_that_cannot_be_had_is_bad_input(capsys: Capture) -> None:
 
 def test_without_sections_all_are_measured() -> None:
     arguments = parser().parse_args([])
-    assert (arguments.sections or list(SECTIONS)) == ["speed", "workers", "recipes", "overheads"]
+    assert (arguments.sections or list(SECTIONS)) == [
+        "speed",
+        "workers",
+        "recipes",
+        "overheads",
+        "decisions",
+        "distance",
+        "promotion",
+        "headline",
+    ]

@@ -17,6 +17,8 @@ import torch
 from experiments.account import Account
 from experiments.driver import Driver, describe
 from experiments.process import Child
+from experiments.roster import Roster
+from experiments.search import Search
 from experiments.spec import Sweep
 from experiments.store import opened
 from experiments.sweepdir import SweepDir
@@ -29,15 +31,18 @@ from tinygpt.rundir import RunDir
 
 Rows = Callable[[Path], Sequence[dict[str, Any]]]
 StudyRows = Callable[[Path], list[tuple[Any, ...]]]
+VOCABULARY = 17
 FOUR = [
     {
         "train.learning_rate": 1e-2,
         "model.d_model": 16,
         "model.d_head": 8,
         "model.dropout": 0.1,
-        "seed": 1,
+        "train.weight_decay": 0.1,
+        "seed": seed,
     }
-] * 4
+    for seed in (1, 2, 3, 4)
+]
 
 
 class Drive:
@@ -48,7 +53,7 @@ class Drive:
         self.dir, self.sweep = SweepDir(path), sweep
         self.driver: Driver | None = None
         if not self.dir.begun():
-            self.dir.write_sweep(sweep, {"versions": {}})
+            self.dir.write_sweep(sweep, {"versions": {}, "corpus": {"vocabulary": VOCABULARY}})
 
     def run(self, should_stop: Callable[[], bool] = lambda: False, workers: int = 1) -> Driver:
         with ExitStack() as stack:
@@ -57,11 +62,13 @@ class Drive:
                 stack.callback(child.dismiss)
             while not children[0].poll(60):
                 assert children[0].alive, children[0].last_words()
-            trials = self.dir.history(self.sweep)
-            store = stack.enter_context(opened(self.dir.study, self.sweep, trials))
-            terminal = Terminal("tiny", self.sweep.trials, workers, progress=False)
+            search = Search(self.sweep, VOCABULARY)
+            trials = self.dir.history(search)
+            store = stack.enter_context(opened(self.dir.study, search, trials))
+            terminal = Terminal("tiny", self.sweep.planned(), workers, progress=False)
             account = Account(time.monotonic(), workers)
-            driver = Driver(self.dir, self.sweep, store, trials, children, terminal, account)
+            roster = Roster(self.dir, search, store, trials, terminal)
+            driver = Driver(self.dir, roster, children, terminal, account)
             self.driver = driver
             driver.run(should_stop)
             driver.close()
@@ -73,7 +80,7 @@ class Drive:
 
 @pytest.fixture(scope="module")
 def long(make_sweep: Callable[..., Sweep], text_file: Path) -> Sweep:
-    """A sweep of trials that take long enough to be disturbed; all have the same parameters."""
+    """A sweep of trials that take long enough to be disturbed; they differ in their seeds."""
     run = {
         "data.sha256": load(str(text_file)).sha256,
         "train.max_iters": 240,
@@ -151,7 +158,7 @@ def test_a_trial_whose_worker_is_killed_goes_on_from_its_last_checkpoint(
 ) -> None:
     swept = Drive(tmp_path / "tiny", long)
     driver = swept.run(Kill(reached(swept, rows, 0, 90), reached(swept, rows, 0, 170)))
-    assert (driver.halt, driver.left()) == (None, 0)
+    assert (driver.halt, driver.roster.left()) == (None, 0)
     assert same_bytes(swept.trial(0), whole)
     events = rows(swept.dir.events)
     assert [row["event"] for row in events] == [
@@ -178,8 +185,8 @@ def test_a_trial_whose_worker_dies_again_and_again_at_one_step_fails_and_the_swe
     swept = drive({"train.eval_interval": 4000}, trials=2, enqueue=FOUR)
     begun = [lambda: is_locked(swept.trial(0).lock)] * 2
     driver = swept.run(Kill(*begun))
-    assert [trial.state for trial in driver.trials] == ["failed", "complete"]
-    reason = driver.trials[0].reason
+    assert [trial.state for trial in driver.roster.trials] == ["failed", "complete"]
+    reason = driver.roster.trials[0].reason
     assert reason is not None
     assert reason.startswith("its worker died (signal 9) 2 times at step 0")
     assert [row[2] for row in study_rows(swept.dir.path)] == ["FAIL", "COMPLETE"]
@@ -191,7 +198,7 @@ def test_a_trial_whose_worker_crashes_fails_with_the_error_as_its_reason(
     monkeypatch.setattr("experiments.driver.MAX_RETRIES", 0)
     # No check before the training looks at this run's prompt, which the text cannot spell.
     driver = drive({"sample.prompt": "\u00e9"}, trials=1).run()
-    reason = driver.trials[0].reason
+    reason = driver.roster.trials[0].reason
     assert reason is not None
     assert reason.startswith("its worker died (exit code 1) 1 times at step 0: ")
     assert "U+00E9" in reason
@@ -204,43 +211,62 @@ def test_a_trial_that_diverges_fails_with_its_reason_and_the_sweep_goes_on(
     enqueue = [{"train.learning_rate": rate} for rate in (1e-2, 1e30, 1e-2)]
     swept = drive(space=space, enqueue=enqueue, trials=3)
     driver = swept.run()
-    assert [trial.state for trial in driver.trials] == ["complete", "failed", "complete"]
-    reason = driver.trials[1].reason
+    assert [trial.state for trial in driver.roster.trials] == ["complete", "failed", "complete"]
+    reason = driver.roster.trials[1].reason
     assert reason is not None
     assert reason.startswith("diverged: ")
     assert [row[2] for row in study_rows(swept.dir.path)] == ["COMPLETE", "FAIL", "COMPLETE"]
-    assert driver.left() == 0
+    assert driver.roster.left() == 0
 
 
-def test_trials_that_cannot_be_built_fail_without_a_worker(
+def test_a_queued_trial_that_cannot_be_trained_stops_the_sweep(
+    drive: Callable[..., Drive], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("experiments.proposal.MAX_RANDOM_DRAWS", 100)
+    swept = drive(enqueue=[FOUR[0], {"model.d_model": 8, "model.d_head": 16}], trials=2)
+    driver = swept.run()
+    assert driver.halt is not None
+    assert driver.halt.code == BAD_INPUT
+    assert driver.halt.reason.startswith("constraints: none of 100 configurations")
+    assert not swept.trial(1).path.exists()
+
+
+def test_a_trial_that_would_train_the_same_takes_the_result_without_a_worker(
     drive: Callable[..., Drive], study_rows: StudyRows
 ) -> None:
-    infeasible = {"model.d_model": 8, "model.d_head": 16}
-    swept = drive(enqueue=[infeasible] * 5, trials=5, max_concurrent=2)
+    swept = drive(enqueue=[FOUR[0]] * 3, trials=3, max_concurrent=2)
     driver = swept.run()
-    assert [trial.reason for trial in driver.trials] == [
-        "model.d_model: must be a multiple of d_head (16), got 8"
-    ] * 5
-    assert not list(swept.dir.trials.glob("*/metrics.jsonl"))
-    assert [row[2] for row in study_rows(swept.dir.path)] == ["FAIL"] * 5
+    assert [trial.same_as for trial in driver.roster.trials] == [None, 0, 0]
+    first, second = swept.trial(0), swept.trial(1)
+    assert second.metrics.read_bytes() == first.metrics.read_bytes()
+    assert not second.checkpoints.exists()
+    states = {(row[2], row[3]) for row in study_rows(swept.dir.path)}
+    assert states == {("COMPLETE", (first.read_result() or {})["value"])}
+    result = second.result.read_bytes()
+    assert b"the same run as trial 0, whose result it takes" in result
+    second.result.unlink()
+    assert swept.run().roster.left() == 0
+    assert second.result.read_bytes() == result
 
 
 def test_a_stopped_driver_saves_its_trials_and_the_next_goes_on_to_the_same_bytes(
     long: Sweep, whole: RunDir, rows: Rows, study_rows: StudyRows, tmp_path: Path
 ) -> None:
-    swept = Drive(tmp_path / "tiny", replace(long, trials=2))
+    both = Drive(tmp_path / "both", replace(long, trials=2))
+    both.run()
+    swept = Drive(tmp_path / "tiny", both.sweep)
     driver = swept.run(reached(swept, rows, 1, 50), workers=2)
-    assert (driver.halt, driver.left()) == (None, 2)
-    assert {trial.state for trial in driver.trials} == {"running"}
+    assert (driver.halt, driver.roster.left()) == (None, 2)
+    assert {trial.state for trial in driver.roster.trials} == {"running"}
     assert {row[2] for row in study_rows(swept.dir.path)} == {"RUNNING"}
     saved = [max(checkpoint.steps(swept.trial(n).checkpoints)) for n in (0, 1)]
     assert saved[1] >= 50
     driver = swept.run(workers=2)
-    assert [trial.state for trial in driver.trials] == ["complete"] * 2
+    assert [trial.state for trial in driver.roster.trials] == ["complete"] * 2
     resumed = [row for row in rows(swept.dir.events) if row["event"] == "trial_resumed"]
     assert {(row["trial"], row["step"]) for row in resumed} == set(enumerate(saved))
     assert same_bytes(swept.trial(0), whole)
-    assert same_bytes(swept.trial(1), whole)
+    assert same_bytes(swept.trial(1), both.trial(1))
 
 
 def test_a_verdict_that_is_given_again_sees_no_loss_behind_its_step(
@@ -255,8 +281,8 @@ def test_a_verdict_that_is_given_again_sees_no_loss_behind_its_step(
     # Killed just before its result was written, and the checkpoint of its last step is lost.
     trial.result.unlink()
     shutil.rmtree(trial.checkpoints / "step-00000010")
-    assert 10 in swept.dir.history(sweep)[4].reports
-    assert swept.run().left() == 0
+    assert 10 in swept.dir.history(Search(sweep, VOCABULARY))[4].reports
+    assert swept.run().roster.left() == 0
     assert same_bytes(trial, RunDir(golden.path / "trials" / "0004"))
 
 
@@ -280,7 +306,7 @@ def test_a_worker_that_is_told_to_leave_saves_and_is_replaced_once(
     swept = Drive(tmp_path / "tiny", long)
     terminate = Once(reached(swept, rows, 0, 90), lambda pid: os.kill(pid, signal.SIGTERM))
     driver = swept.run(terminate)
-    assert (driver.halt, driver.left()) == (None, 0)
+    assert (driver.halt, driver.roster.left()) == (None, 0)
     assert same_bytes(swept.trial(0), whole)
     resumed = [row for row in rows(swept.dir.events) if row["event"] == "trial_resumed"]
     assert [row["step"] >= 90 for row in resumed] == [True]
@@ -301,20 +327,9 @@ def test_a_full_disk_stops_the_sweep_and_costs_nothing_once_there_is_room(
     assert driver.halt.code == 75
     assert driver.halt.reason.startswith(str(swept.trial(0).path))
     assert driver.halt.reason.endswith(": no room left; make some and run the same command again")
-    assert (driver.left(), swept.trial(0).read_result()) == (1, None)
-    assert swept.run().left() == 0
+    assert (driver.roster.left(), swept.trial(0).read_result()) == (1, None)
+    assert swept.run().roster.left() == 0
     assert same_bytes(swept.trial(0), whole)
-
-
-def test_a_trial_that_cannot_be_built_fails_again_if_its_result_was_lost(
-    drive: Callable[..., Drive],
-) -> None:
-    swept = drive(enqueue=[{"model.d_model": 8, "model.d_head": 16}], trials=1)
-    swept.run()
-    result = swept.trial(0).result.read_bytes()
-    swept.trial(0).result.unlink()
-    assert swept.run().left() == 0
-    assert swept.trial(0).result.read_bytes() == result
 
 
 @pytest.fixture(scope="module")
@@ -334,7 +349,7 @@ def worn(stopped: Path, long: Sweep, tmp_path: Path) -> Drive:
 
 
 def test_a_loss_that_comes_out_differently_stops_the_sweep(worn: Drive) -> None:
-    step = max(worn.dir.history(worn.sweep)[0].reports)
+    step = max(worn.dir.history(Search(worn.sweep, VOCABULARY))[0].reports)
     # Without the checkpoints behind it, the last evaluation is made again.
     for path in worn.trial(0).checkpoints.iterdir():
         if int(path.name.removeprefix("step-")) > step:
@@ -365,7 +380,7 @@ def test_a_record_that_cannot_be_used_stops_the_sweep_and_stays(worn: Drive) -> 
     assert "no older checkpoint is left" in driver.halt.reason
     assert worn.trial(0).metrics.read_bytes() == before
     assert worn.trial(0).read_result() is None
-    assert driver.left() == 1
+    assert driver.roster.left() == 1
 
 
 def test_a_damaged_checkpoint_costs_a_little_time_and_nothing_else(
@@ -373,7 +388,7 @@ def test_a_damaged_checkpoint_costs_a_little_time_and_nothing_else(
 ) -> None:
     newest = max(worn.trial(0).checkpoints.iterdir())
     (newest / "state.pt").write_bytes(b"damaged")
-    assert worn.run().trials[0].state == "complete"
+    assert worn.run().roster.trials[0].state == "complete"
     assert same_bytes(worn.trial(0), whole)
 
 

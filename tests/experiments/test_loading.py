@@ -131,11 +131,16 @@ def test_a_repeated_key_is_an_error_at_its_second_place(
     [
         ("", "file.yaml: the file is empty; see sweeps/small.yaml"),
         ("# only a comment\n", "file.yaml: the file is empty; see sweeps/small.yaml"),
-        ("[1, 2", "file.yaml:1:6: not YAML: expected ',' or ']', but got '<stream end>'"),
+        (
+            "[1, 2",
+            "file.yaml:1:6: not YAML: expected ',' or ']', but got '<stream end>'; close the [ "
+            "before it",
+        ),
         ("a: b: c", "file.yaml:1:5: not YAML: mapping values are not allowed here"),
         (
             "a:\n\t- 1",
-            "file.yaml:2:1: not YAML: found character '\\t' that cannot start any token",
+            "file.yaml:2:1: not YAML: found character '\\t' that cannot start any token; indent "
+            "with spaces",
         ),
         ("a: *b", "file.yaml:1:4: not YAML: found undefined alias 'b'"),
         ("a: 1\n---\nb: 2\n", "file.yaml:2:1: not YAML: but found another document"),

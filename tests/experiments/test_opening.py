@@ -105,8 +105,8 @@ def test_a_begun_sweep_goes_on_under_its_file_and_under_its_directory(file: Path
     directory = asked(path)
     assert directory.sweep == directory.sweep_dir.read_sweep()[0]
     opening.refuse_changes(directory, opening.checked_corpus(directory, silent))
-    sweep, warnings = opening.begin(again, opening.checked_corpus(again, silent), HELLO)
-    assert (sweep, warnings) == (directory.sweep, [])
+    begun = opening.begin(again, opening.checked_corpus(again, silent), HELLO)
+    assert (begun.search.sweep, begun.warnings, begun.edits) == (directory.sweep, [], [])
 
 
 def test_more_trials_and_another_wandb_project_may_be_asked_of_a_begun_sweep(file: Path) -> None:
@@ -114,20 +114,21 @@ def test_more_trials_and_another_wandb_project_may_be_asked_of_a_begun_sweep(fil
     request = asked(file, "wandb.project=other", trials=12)
     text = opening.checked_corpus(request, silent)
     opening.refuse_changes(request, text)
-    sweep, _ = opening.begin(request, text, HELLO)
-    assert (sweep.trials, sweep.wandb.project) == (12, "other")
+    begun = opening.begin(request, text, HELLO)
+    assert (begun.search.sweep.trials, begun.search.sweep.wandb.project) == (12, "other")
+    assert begun.edits == []
 
 
 def test_every_change_is_named_with_its_line_and_the_two_ways_on(file: Path) -> None:
     begin(file)
     changed = file.read_text().replace('"max_iters": 40', '"max_iters": 50')
-    changed = changed.replace('"n_startup_trials": 2', '"n_startup_trials": 3')
+    changed = changed.replace('"batch_size": 4', '"batch_size": 5')
     file.write_text(changed)
-    first = changed[: changed.index('"n_startup_trials": 3')].count("\n") + 1
+    first = changed[: changed.index('"batch_size"')].count("\n") + 1
     second = changed[: changed.index('"max_iters"')].count("\n") + 1
     way = "; put it back, or give the sweep another name than tiny"
     assert refusal(file) == [
-        f"tiny.yaml:{first}:3: sampler.n_startup_trials: was 2 when the sweep was begun, is 3{way}",
+        f"tiny.yaml:{first}:4: run.train.batch_size: was 4 when the sweep was begun, is 5{way}",
         f"tiny.yaml:{second}:4: run.train.max_iters: was 40 when the sweep was begun, is 50{way}",
     ]
 
@@ -151,8 +152,8 @@ def test_other_versions_are_a_warning_that_names_them(file: Path) -> None:
     begin(file)
     hello = {**HELLO, "versions": {"torch": "3", "cpu_capability": "AVX2"}}
     request = asked(file)
-    _, warnings = opening.begin(request, opening.checked_corpus(request, silent), hello)
-    assert warnings == ["torch was 2, is 3: last bits may differ"]
+    begun = opening.begin(request, opening.checked_corpus(request, silent), hello)
+    assert begun.warnings == ["torch was 2, is 3: last bits may differ"]
 
 
 # The held-out split of the small text.

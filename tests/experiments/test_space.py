@@ -1,240 +1,121 @@
-"""What a parameter allows, and which spaces cannot be searched."""
+"""Which parameters apply, in what order, and every point where they can be counted."""
 
-import resource
-import subprocess
-import sys
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from experiments import space
-from experiments.space import CategoricalParameter, FloatParameter, IntParameter, Parameter
-from tinygpt.config import RunConfig, as_dict
-from tinygpt.schema import ConfigError
+from experiments.parameter import (
+    CategoricalParameter,
+    DerivedParameter,
+    FloatParameter,
+    IntParameter,
+)
+from experiments.space import Space
 
-RUN = as_dict(RunConfig())
+OPTIMIZER = CategoricalParameter(choices=("adamw", "muon"))
+RATE = CategoricalParameter(choices=(0.1, 0.2), when={"train.optimizer": ("muon",)})
+STEPS = IntParameter(low=1, high=2, when={"train.muon_lr": (0.2,)})
+NESTED: Space = {
+    "train.muon_ns_steps": STEPS,
+    "train.muon_lr": RATE,
+    "train.optimizer": OPTIMIZER,
+    "train.beta1": DerivedParameter(expr="train.beta2"),
+}
+ADAMW = {"train.optimizer": "adamw"}
+MUON = {"train.optimizer": "muon"}
 
 
-def refusal(kind: type[Parameter], **options: Any) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        kind(**options)
-    return [str(problem) for problem in caught.value.problems]
+def test_parents_come_before_those_that_depend_on_them_and_derived_values_are_not_searched() -> (
+    None
+):
+    keys = ["train.optimizer", "train.muon_lr", "train.muon_ns_steps"]
+    assert list(space.searched(NESTED)) == keys
+    assert list(space.searched(dict(reversed(list(NESTED.items()))))) == keys
+    assert space.derived(NESTED) == {"train.beta1": "train.beta2"}
+    assert space.conditional(NESTED)
+    assert not space.conditional({"train.optimizer": OPTIMIZER})
+
+
+def test_conditions_in_a_circle_are_named() -> None:
+    circle: Space = {
+        "model.n_layers": IntParameter(low=1, high=2, when={"model.bias": (True,)}),
+        "model.bias": CategoricalParameter(choices=(True, False), when={"model.n_layers": (1,)}),
+        "train.optimizer": OPTIMIZER,
+    }
+    assert space.circles(circle) == ["model.bias", "model.n_layers"]
+    assert space.circles(NESTED) == []
+    assert set(space.searched(circle)) == circle.keys()
 
 
 @pytest.mark.parametrize(
-    ("options", "lines"),
+    ("values", "expected"),
     [
-        ({"low": 2.0, "high": 1.0}, ["low: must be <= high (1), got 2"]),
+        (ADAMW, ADAMW),
+        (ADAMW | {"train.muon_lr": 9.0, "seed": 1}, ADAMW),
+        (MUON | {"train.muon_lr": 0.1, "train.muon_ns_steps": 9}, MUON | {"train.muon_lr": 0.1}),
         (
-            {"low": 0.0, "high": 1.0, "log": True},
-            ["low: must be > 0 where log is true, got 0"],
+            MUON | {"train.muon_lr": 0.2, "train.muon_ns_steps": 2},
+            MUON | {"train.muon_lr": 0.2, "train.muon_ns_steps": 2},
         ),
-        (
-            {"low": -1.0, "high": 1.0, "log": True},
-            ["low: must be > 0 where log is true, got -1"],
-        ),
-        (
-            {"low": 1.0, "high": 2.0, "log": True, "step": 0.5},
-            ["step: cannot be combined with log: true; leave one out"],
-        ),
-        (
-            {"low": 0.0, "high": 1.0, "step": 0.3},
-            ["high: is not reached from low in steps of 0.3"],
-        ),
-        ({"low": 0.0, "high": 1.0, "step": 0.0}, ["step: must be > 0, got 0.0"]),
-        ({"low": 0.0, "high": float("inf")}, ["high: must be finite, got inf"]),
-        ({"low": float("nan"), "high": 1.0}, ["low: must be finite, got nan"]),
+        (MUON | {"train.muon_lr": 0.2, "train.muon_ns_steps": 3}, None),
+        (MUON | {"train.muon_lr": 0.3}, None),
+        (MUON, None),
+        ({}, None),
     ],
 )
-def test_a_faulty_float_range_is_refused(options: dict[str, Any], lines: list[str]) -> None:
-    assert refusal(FloatParameter, **options) == lines
+def test_of_a_runs_values_those_are_a_trials_that_apply(
+    values: dict[str, Any], expected: dict[str, Any] | None
+) -> None:
+    assert space.active(NESTED, values) == expected
 
 
-@pytest.mark.parametrize(
-    ("options", "lines"),
-    [
-        ({"low": 2, "high": 1}, ["low: must be <= high (1), got 2"]),
-        ({"low": 0, "high": 4, "log": True}, ["low: must be >= 1 where log is true, got 0"]),
-        (
-            {"low": 1, "high": 3, "log": True, "step": 2},
-            ["step: cannot be combined with log: true; leave one out"],
-        ),
-        ({"low": 1, "high": 4, "step": 2}, ["high: is not reached from low in steps of 2"]),
-        ({"low": 1, "high": 4, "step": 0}, ["step: must be >= 1, got 0"]),
-        ({"low": 1.0, "high": 4}, ["low: must be a whole number, got 1.0 (write 1)"]),
-    ],
-)
-def test_a_faulty_int_range_is_refused(options: dict[str, Any], lines: list[str]) -> None:
-    assert refusal(IntParameter, **options) == lines
+def test_every_point_has_the_parameters_that_apply_to_it() -> None:
+    assert list(space.points(NESTED)) == [
+        ADAMW,
+        MUON | {"train.muon_lr": 0.1},
+        MUON | {"train.muon_lr": 0.2, "train.muon_ns_steps": 1},
+        MUON | {"train.muon_lr": 0.2, "train.muon_ns_steps": 2},
+    ]
 
 
-@pytest.mark.parametrize(
-    ("choices", "lines"),
-    [
-        ((), ["choices: must hold at least one value"]),
-        ((1, 2, 1), ["choices.2: 1 stands here twice; remove one"]),
-        (("a", "a", "a"), [f"choices.{i}: 'a' stands here twice; remove one" for i in (1, 2)]),
-    ],
-)
-def test_faulty_choices_are_refused(choices: tuple[Any, ...], lines: list[str]) -> None:
-    assert refusal(CategoricalParameter, choices=choices) == lines
-
-
-def test_choices_that_are_equal_numbers_of_two_types_are_one_choice() -> None:
-    assert refusal(CategoricalParameter, choices=(0, 0.0)) == [
-        "choices.1: 0.0 stands here twice; remove one"
+def test_other_values_may_be_listed_than_a_parameters_own() -> None:
+    open_space: Space = {"train.learning_rate": FloatParameter(low=0.0, high=1.0)}
+    with pytest.raises(ValueError, match=r"train\.learning_rate"):
+        space.points(open_space)
+    lists = {"train.learning_rate": (0.5, 0.25)}
+    assert list(space.points(open_space, lists)) == [
+        {"train.learning_rate": 0.5},
+        {"train.learning_rate": 0.25},
     ]
 
 
 @pytest.mark.parametrize(
-    ("parameter", "values"),
+    ("parameters", "limit", "expected"),
     [
-        (FloatParameter(low=0.0, high=1.0), None),
-        (FloatParameter(low=0.5, high=0.5), [0.5]),
-        (FloatParameter(low=0.0, high=1.0, step=0.25), [0.0, 0.25, 0.5, 0.75, 1.0]),
-        (IntParameter(low=1, high=3), [1, 2, 3]),
-        (IntParameter(low=1, high=5, step=2), [1, 3, 5]),
-        (IntParameter(low=4, high=4), [4]),
-        (CategoricalParameter(choices=("a", None, 1)), ["a", None, 1]),
+        (NESTED, 10, 4),
+        (NESTED, 4, 4),
+        (NESTED, 3, None),
+        ({"seed": IntParameter(low=0, high=2**40)}, 10, None),
+        ({"train.learning_rate": FloatParameter(low=0.0, high=1.0)}, 10, None),
+        ({"seed": IntParameter(low=0, high=9_999)}, 10_000, 10_000),
     ],
 )
-def test_the_values_of_a_parameter(parameter: Parameter, values: list[Any] | None) -> None:
-    assert parameter.values() == values
+def test_how_many_points_there_are(parameters: Space, limit: int, expected: int | None) -> None:
+    assert space.size(parameters, limit) == expected
 
 
 @pytest.mark.parametrize(
-    ("parameter", "inside", "outside"),
+    ("value", "allowed", "expected"),
     [
-        (FloatParameter(low=0.0, high=1.0), [0.0, 1.0, 0.3, 1], [-1e-9, 1.1, "0.5", True, None]),
-        (FloatParameter(low=0.0, high=0.3, step=0.1), [0.0, 0.1, 0.2, 0.3], [0.15, 0.4, -0.1]),
-        (IntParameter(low=1, high=7, step=2), [1, 3, 7], [0, 2, 9, 3.0, True, "3"]),
-        (CategoricalParameter(choices=(1, "a", None)), [1, "a", None], [True, 1.0, "b", 2]),
-        (CategoricalParameter(choices=(True, False)), [True, False], [1, 0, "true"]),
+        (1, (1.0,), True),
+        (True, (1,), False),
+        (1, (True,), False),
+        (None, (None, "a"), True),
+        ("a", ("b",), False),
     ],
 )
-def test_a_value_is_inside_only_if_it_could_be_drawn(
-    parameter: Parameter, inside: list[Any], outside: list[Any]
+def test_true_is_not_one_but_one_is_one(
+    value: Any, allowed: tuple[Any, ...], expected: bool
 ) -> None:
-    assert [value in parameter for value in inside] == [True] * len(inside)
-    assert [value in parameter for value in outside] == [False] * len(outside)
-
-
-LEARNING_RATE = FloatParameter(low=1e-4, high=1e-2)
-
-
-@pytest.mark.parametrize(
-    ("searched", "told"),
-    [
-        (
-            {"train.learning_rat": LEARNING_RATE},
-            ["train.learning_rat: unknown key (did you mean 'train.learning_rate'?)"],
-        ),
-        (
-            {"learning_rate": LEARNING_RATE},
-            ["learning_rate: unknown key (did you mean 'train.learning_rate'?)"],
-        ),
-        ({"zzz": LEARNING_RATE}, ["zzz: unknown key"]),
-        (
-            {"data.val_fraction": FloatParameter(low=0.1, high=0.2)},
-            [
-                "data.val_fraction: cannot be searched: losses on different texts do not compare",
-            ],
-        ),
-        (
-            {"model.d_model": FloatParameter(low=16.0, high=32.5)},
-            [
-                "model.d_model.low: must be a whole number, got 16.0 (write 16)",
-                "model.d_model.high: must be a whole number, got 32.5",
-            ],
-        ),
-        (
-            {"model.dropout": FloatParameter(low=0.0, high=1.0)},
-            ["model.dropout.high: must be >= 0 and < 1, got 1.0"],
-        ),
-        (
-            {"model.n_layers": IntParameter(low=0, high=2)},
-            ["model.n_layers.low: must be >= 1, got 0"],
-        ),
-        (
-            {"train.schedule": CategoricalParameter(choices=("cosine", "linaer"))},
-            [
-                "train.schedule.choices.1: must be cosine, wsd, linear or constant, got 'linaer' "
-                "(did you mean 'linear'?)"
-            ],
-        ),
-        (
-            {"train.device": CategoricalParameter(choices=("auto", "cpu"))},
-            ["train.device.choices.0: must be settled, name the choice itself"],
-        ),
-        (
-            {"model.bias": CategoricalParameter(choices=(0, 1))},
-            [
-                "model.bias.choices.0: must be true or false, got 0",
-                "model.bias.choices.1: must be true or false, got 1",
-            ],
-        ),
-        (
-            {
-                "model.d_model": CategoricalParameter(choices=(64, 100)),
-                "train.learning_rate": LEARNING_RATE,
-            },
-            [
-                "model.d_model: model.d_model must be a multiple of d_head (32), got 100, with "
-                "model.d_model: 100; narrow the space"
-            ],
-        ),
-        (
-            {"model.d_head": IntParameter(low=32, high=64, step=16)},
-            [
-                "model.d_model must be a multiple of d_head (48), got 128, with "
-                "model.d_head: 48; narrow the space"
-            ],
-        ),
-        ({"model.d_model": IntParameter(low=32, high=96, step=32)}, []),
-        ({"train.learning_rate": IntParameter(low=1, high=2)}, []),
-    ],
-)
-def test_a_space_says_what_does_not_fit_the_run(
-    searched: Mapping[str, Parameter], told: list[str]
-) -> None:
-    assert [str(problem) for problem in space.problems(searched, RUN)] == told
-
-
-def test_combinations_are_tried_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert space.MAX_ENUMERATED == 10_000
-    monkeypatch.setattr("experiments.space.MAX_ENUMERATED", 100)
-    infeasible = {"model.d_model": CategoricalParameter(choices=(32, 40))}
-    most = {**infeasible, "model.n_layers": IntParameter(low=1, high=50)}
-    more = {**infeasible, "model.n_layers": IntParameter(low=1, high=51)}
-    apart = {**infeasible, "train.max_iters": IntParameter(low=1, high=99)}
-    assert len(list(space.problems(most, RUN))) == 1
-    assert list(space.problems(more, RUN)) == []
-    assert len(list(space.problems(apart, RUN))) == 1
-
-
-@pytest.mark.parametrize(
-    "parameter",
-    [
-        "IntParameter(low=0, high=2**40)",
-        "FloatParameter(low=0.0, high=1.0, step=1e-12)",
-    ],
-)
-def test_a_range_of_very_many_values_is_not_listed(parameter: str) -> None:
-    key = "seed" if parameter.startswith("Int") else "train.weight_decay"
-    code = (
-        "from experiments import space\n"
-        "from experiments.space import FloatParameter, IntParameter\n"
-        "from tinygpt.config import RunConfig, as_dict\n"
-        f"found = space.problems({{{key!r}: {parameter}}}, as_dict(RunConfig()))\n"
-        "assert list(found) == []\n"
-    )
-    # A gigabyte is plenty for what is asked, and an endless list ends quickly.
-    limit = 1 << 30
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert space.is_one_of(value, allowed) is expected

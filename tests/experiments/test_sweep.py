@@ -34,7 +34,7 @@ def test_a_sweep_trains_prunes_and_fails_its_trials_and_says_so(
     states = [result["state"] for result in results]
     assert states[:2] == ["complete", "failed"]
     assert states[4] == "pruned"
-    assert results[1]["reason"] == "model.d_model: must be a multiple of d_head (16), got 8"
+    assert results[1]["reason"].startswith("diverged: the loss or the gradient of update ")
     names = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
     rows = study_rows(golden.path)
     assert [row[0] for row in rows] == list(range(9))
@@ -56,7 +56,7 @@ def test_the_files_of_a_sweep_are_where_the_design_has_them(golden: Any, rows: R
     for number in range(9):
         folder = golden.path / "trials" / f"{number:04d}"
         config = json.loads((folder / "config.json").read_text())
-        assert (number == 1) == (not (folder / "checkpoints").exists())
+        assert (folder / "checkpoints").is_dir()
         assert "auto" not in str(config)
     events = rows(golden.path / "events.jsonl")
     assert events[0]["event"] == "started"
@@ -123,7 +123,7 @@ def test_a_trial_that_was_edited_is_an_unusable_record_and_nothing_is_trained(
     path, file = tmp_path / "runs" / "tiny", write_sweep(tmp_path)
     shutil.copytree(golden.path, path, ignore=shutil.ignore_patterns("wandb"))
     config = path / "trials" / "0008" / "config.json"
-    config.write_text(re.sub(r'"seed": \d+', '"seed": 12345', config.read_text()))
+    config.write_text(re.sub(r'"seed": \d+', '"seed": 1234', config.read_text()))
     before = facts(path)
     outcome = command("experiments.sweep", file, "--trials", 10, cwd=tmp_path)
     assert outcome.code == 3
@@ -136,7 +136,7 @@ def test_an_interval_of_time_ends_the_command_and_not_the_sweep(
     command: Any, write_sweep: Write, tmp_path: Path, rows: Rows
 ) -> None:
     file = write_sweep(tmp_path, {"train.max_iters": 10**6}, trials=3, enqueue=[])
-    outcome = command("experiments.sweep", file, "--timeout", "3s", "--workers", 1, cwd=tmp_path)
+    outcome = command("experiments.sweep", file, "--timeout", "6s", "--workers", 1, cwd=tmp_path)
     assert (outcome.code, outcome.err) == (75, "")
     last = outcome.out.splitlines()[-1]
     assert last == (
@@ -160,9 +160,14 @@ def test_a_dry_run_shows_the_first_trials_as_they_will_be_and_writes_nothing(
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == f"tiny: 9 trials in {tmp_path}/runs/tiny, nothing was written"
     story = golden.outcome.out
-    for number, line in enumerate(shown[3:]):
-        (params,) = [part for part in [line.partition(f"trial {number:>3}  ")[2]] if part]
-        assert params in story
+    trials = [line for line in shown if line.startswith("  trial ")]
+    assert len(trials) >= 3
+    for number, line in enumerate(trials):
+        head, _, params = line.partition(f"trial {number:>3}  ")
+        assert (head, bool(params)) == ("  ", True)
+        (told,) = [row for row in story.splitlines() if f"trial {number:>3}  starts" in row]
+        cells = params.split()  # the rest stands in the next line
+        assert told.split()[3 : 3 + len(cells)] == cells
 
 
 def complaint(

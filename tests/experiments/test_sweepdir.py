@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from experiments.search import Trial
+from experiments import spec
+from experiments.search import Search
 from experiments.spec import Sweep
-from experiments.sweepdir import SweepDir, find, reports
+from experiments.sweepdir import SweepDir, find, reports, search_of
+from experiments.trial import Trial
 from tinygpt.config import with_values
 from tinygpt.files import BusyError, RecordError
 from tinygpt.schema import ConfigError
@@ -22,9 +24,11 @@ PARAMS: dict[str, Any] = {
     "model.d_model": 16,
     "model.d_head": 8,
     "model.dropout": 0.1,
+    "train.weight_decay": 0.1,
     "seed": 1,
 }
 
+FACTS: dict[str, Any] = {"versions": {"torch": "2"}, "corpus": {"vocabulary": 17}}
 RESULT: dict[str, Any] = {
     "state": "failed",
     "value": None,
@@ -48,7 +52,7 @@ def sweep_dir(tmp_path: Path) -> SweepDir:
 def begun(sweep_dir: SweepDir, sweep: Sweep) -> SweepDir:
     """A sweep of which nothing but `sweep.json` is written."""
     sweep_dir.path.mkdir()
-    sweep_dir.write_sweep(sweep, {"versions": {"torch": "2"}})
+    sweep_dir.write_sweep(sweep, FACTS)
     return sweep_dir
 
 
@@ -66,7 +70,7 @@ def test_a_sweep_reads_back_what_was_written_and_the_facts_beside_it(
     begun: SweepDir, sweep: Sweep
 ) -> None:
     assert begun.begun()
-    assert begun.read_sweep() == (sweep, {"schema": 1, "versions": {"torch": "2"}})
+    assert begun.read_sweep() == (sweep, {"schema": 1, **FACTS})
 
 
 @pytest.mark.parametrize(
@@ -121,7 +125,7 @@ def test_the_history_is_what_the_trial_directories_hold(begun: SweepDir, sweep: 
     path = write_trial(begun, 1, seed=2)
     dump(path / "result.json", {**RESULT, "reason": "it would not"})
     write_trial(begun, 2, seed=3)
-    assert begun.history(sweep) == [
+    assert begun.history(Search(sweep, 17)) == [
         Trial(0, PARAMS, "complete", 2.25, {5: 2.5, 10: 2.0}),
         Trial(1, PARAMS | {"seed": 2}, "failed", None, {}, "it would not"),
         Trial(2, PARAMS | {"seed": 3}),
@@ -133,24 +137,24 @@ def test_a_torn_last_row_of_a_record_does_not_count(begun: SweepDir, sweep: Swee
     dump(path / "metrics.jsonl", {"kind": "eval", "step": 5, "val_loss": 2.5})
     with open(path / "metrics.jsonl", "a") as file:
         file.write('{"kind": "eval", "step": 10, "val_l')
-    assert begun.history(sweep)[0].reports == {5: 2.5}
+    assert begun.history(Search(sweep, 17))[0].reports == {5: 2.5}
 
 
 def test_nothing_has_begun_where_there_are_no_trials(begun: SweepDir, sweep: Sweep) -> None:
-    assert begun.history(sweep) == []
+    assert begun.history(Search(sweep, 17)) == []
 
 
 def test_a_directory_without_a_config_is_no_trial(begun: SweepDir, sweep: Sweep) -> None:
     write_trial(begun, 0)
     begun.trial(1).path.mkdir()
-    assert len(begun.history(sweep)) == 1
+    assert len(begun.history(Search(sweep, 17))) == 1
 
 
 def test_a_copy_of_a_trial_beside_it_is_no_trial(begun: SweepDir, sweep: Sweep) -> None:
     path = write_trial(begun, 0)
     path.rename(begun.trials / "0000-copy")
     write_trial(begun, 0)
-    assert [trial.number for trial in begun.history(sweep)] == [0]
+    assert [trial.number for trial in begun.history(Search(sweep, 17))] == [0]
 
 
 @pytest.mark.parametrize("present", [[1], [0, 2], [0, 1, 3, 4]])
@@ -159,14 +163,14 @@ def test_a_missing_trial_is_named(begun: SweepDir, sweep: Sweep, present: list[i
         write_trial(begun, number)
     missing = min(set(range(9)) - set(present))
     with pytest.raises(RecordError) as caught:
-        begun.history(sweep)
+        begun.history(Search(sweep, 17))
     assert str(caught.value) == f"{begun.trial(missing).path}: missing; restore it from a copy"
 
 
 def test_a_config_without_a_searched_key_is_named(begun: SweepDir, sweep: Sweep) -> None:
     begun.trial(0).write_config({"seed": 1, "model": {"d_model": 16, "d_head": 8, "dropout": 0.1}})
-    with pytest.raises(RecordError, match=r"config.json: train.learning_rate is missing; restore"):
-        begun.history(sweep)
+    with pytest.raises(RecordError, match=r"config.json: \S+ is missing; restore"):
+        begun.history(Search(sweep, 17))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +189,7 @@ def test_a_record_of_another_shape_is_an_unusable_record(
     path = write_trial(begun, 0)
     (path / name).write_text(content)
     with pytest.raises(RecordError):
-        begun.history(sweep)
+        begun.history(Search(sweep, 17))
 
 
 def test_the_search_sees_the_losses_on_shared_windows_and_not_the_first() -> None:
@@ -224,3 +228,59 @@ def test_a_sweep_is_found_by_its_file_and_by_its_directory(
     file = write_sweep(tmp_path, name="other")
     assert find(file, tmp_path / "out").path == tmp_path / "out" / "other"
     assert find(begun.path, tmp_path / "out").path == begun.path
+
+
+def test_the_trials_take_their_results_from_the_first_that_trains_the_same(
+    begun: SweepDir, sweep: Sweep
+) -> None:
+    for number in range(3):
+        write_trial(begun, number, seed=number // 2)
+    assert [t.same_as for t in begun.history(Search(sweep, 17))] == [None, 0, None]
+
+
+def test_a_trial_outside_of_the_space_or_of_another_seed_is_told(
+    begun: SweepDir, make_sweep: Make
+) -> None:
+    write_trial(begun, 0, seed=10_000)
+    with pytest.raises(RecordError, match="not of this sweep's space or seeds; restore"):
+        begun.history(Search(make_sweep(), 17))
+    space = {"train.learning_rate": {"type": "float", "low": 1e-4, "high": 1e-1}}
+    with pytest.raises(RecordError, match="not of this sweep's space or seeds; restore"):
+        begun.history(Search(make_sweep(space=space, enqueue=[]), 17))
+
+
+def test_replicates_are_known_by_their_seeds(begun: SweepDir, make_sweep: Make) -> None:
+    space = {"train.learning_rate": {"type": "float", "low": 1e-4, "high": 1e-1}}
+    sweep = make_sweep(space=space, enqueue=[], replicates=3)
+    search = Search(sweep, 17)
+    for number, replicate in enumerate((0, 2, 1)):
+        trial = Trial(number, {"train.learning_rate": 0.01}, replicate=replicate)
+        begun.trial(number).write_config(search.run_of(trial))
+    assert [trial.replicate for trial in begun.history(search)] == [0, 2, 1]
+
+
+def test_a_result_says_whose_it_is(begun: SweepDir, sweep: Sweep) -> None:
+    for number in range(2):
+        path = write_trial(begun, number)
+        dump(path / "result.json", RESULT | ({"same_as": 0} if number else {}))
+    assert [trial.same_as for trial in begun.history(Search(sweep, 17))] == [None, 0]
+
+
+def test_the_versions_of_an_edited_file_are_read_back(
+    begun: SweepDir, sweep: Sweep, make_sweep: Make
+) -> None:
+    later = make_sweep(max_concurrent=2)
+    facts = {**FACTS, "earlier": [{"until": 4, "sweep": spec.as_dict(sweep)}]}
+    begun.write_sweep(later, facts)
+    search = begun.search()
+    assert search.sweeps() == [sweep, later]
+    assert [search.version(number).sweep for number in (3, 4)] == [sweep, later]
+    assert search_of(sweep, FACTS).sweeps() == [sweep]
+
+
+def test_the_time_a_sweep_took_is_that_of_its_commands(begun: SweepDir) -> None:
+    times = [("started", 0), ("finished", 10), ("resumed", 100), ("stopped", 105)]
+    rows = [{"time": f"2026-01-01T00:{s // 60:02}:{s % 60:02}+00:00", "event": e} for e, s in times]
+    assert begun.worked() == 0
+    begun.events.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert begun.worked() == 15

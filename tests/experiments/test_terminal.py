@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from experiments.search import Trial
 from experiments.spec import Sweep
 from experiments.terminal import Running, Terminal, clock, outcome, row, shown
+from experiments.trial import Trial
 
 PARAMS = {"train.learning_rate": 0.00123456, "model.d_model": 16}
 

@@ -41,9 +41,9 @@ class Talk:
             assert self.child.alive, self.child.last_words()
             self._heard += self.child.poll(60)
 
-    def run(self, run_dir: RunDir, verdicts: Sequence[str] = ()) -> Message:
+    def run(self, run_dir: RunDir, verdicts: Sequence[str] = (), **order: Any) -> Message:
         """Have a directory run, with these verdicts and "go on" after them; the last message."""
-        self.child.send(run=str(run_dir.path))
+        self.child.send(run=str(run_dir.path), **order)
         given = iter(verdicts)
         while True:
             message = self.hear("evaluated", "ended", "stopped", "unusable", "storage")
@@ -282,3 +282,41 @@ def test_a_module_of_the_worker_needs_no_wandb_and_no_optuna() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+def test_a_worker_measures_runs_before_it_is_given_a_trial(talk: Talk, new_run: NewRun) -> None:
+    run_dir = new_run()
+    nested = config.as_dict(run_dir.read_config())
+    absent = config.with_values(nested, {"data.sha256": "0" * 64})
+    talk.child.send(probe=[absent, nested], seconds=0.05)
+    message = talk.hear("probed")
+    (figures,) = message["figures"]  # what cannot be measured is left out
+    assert figures.pop("place") == 1
+    assert sorted(figures) == ["evaluation", "sample", "setup", "snapshot", "update"]
+    assert 0 < message["resident"] < message["memory"]
+    assert sorted(path.name for path in run_dir.path.iterdir()) == ["config.json"]
+    assert talk.run(run_dir)["event"] == "ended"
+
+
+def test_what_is_measured_before_changes_no_byte_of_a_trial(
+    talk: Talk, lone: Talk, new_run: NewRun
+) -> None:
+    measured, plain = new_run("measured"), new_run("plain")
+    lone.child.send(probe=[config.as_dict(measured.read_config())], seconds=0.05)
+    lone.hear("probed")
+    lone.run(measured)
+    talk.run(plain)
+    for name in ("metrics.jsonl", "samples.jsonl", "result.json"):
+        assert (measured.path / name).read_bytes() == (plain.path / name).read_bytes()
+
+
+@pytest.mark.parametrize("verdicts", [[], ["go on", "prune"]])
+def test_the_speed_of_a_model_is_in_its_result_if_it_is_asked_for(
+    talk: Talk, new_run: NewRun, verdicts: list[str]
+) -> None:
+    run_dir = new_run()
+    talk.run(run_dir, verdicts, measure=True)
+    result = run_dir.read_result()
+    assert result is not None
+    assert 0 < result["metrics"]["seconds_per_token"] < 1
+    assert result["metrics"]["parameters"] > 0

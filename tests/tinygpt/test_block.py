@@ -14,12 +14,12 @@ from tinygpt.block import (
     Block,
     Context,
     KVCache,
-    inner_width,
     norm,
     rotated,
     rotation,
 )
 from tinygpt.config import ModelConfig
+from tinygpt.size import inner_width
 
 
 def model_config(**values: object) -> ModelConfig:

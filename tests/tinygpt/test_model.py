@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tinygpt.block import KVCache, inner_width
+from tinygpt.block import KVCache
 from tinygpt.config import ModelConfig, TrainConfig
 from tinygpt.model import TinyGPT
 from tinygpt.optim import adamw
+from tinygpt.size import inner_width
 
 V = 19
 

@@ -121,6 +121,96 @@ def test_a_key_of_another_section_is_suggested_with_its_section() -> None:
     assert found == "heat: unknown key (did you mean 'oven.heat'?)"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Boil(Checked):
+    type: Literal["boil"] = "boil"
+    litres: Annotated[float, Range(above=0)] | Literal["auto"] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bake(Checked):
+    type: Literal["bake"] = "bake"
+    oven: Oven | None = None
+    after: Boil | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rest(Checked):
+    type: Literal["rest"] = "rest"
+    then: Boil | Bake | None = None
+    minutes: dict[str, float] | None = None
+    marks: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Meal(Checked):
+    step: Boil | Bake | Rest
+    dessert: Rest | None = None
+
+
+@pytest.mark.parametrize(
+    ("data", "meal"),
+    [
+        ({"type": "boil"}, Boil()),
+        ({"type": "boil", "litres": 2}, Boil(litres=2.0)),
+        ({"type": "rest"}, Rest()),
+        ({"type": "rest", "then": None, "minutes": None, "marks": None}, Rest()),
+        ({"type": "rest", "then": {"type": "bake"}}, Rest(then=Bake())),
+        ({"type": "rest", "then": Boil()}, Rest(then=Boil())),
+        (
+            {"type": "rest", "then": {"type": "bake", "oven": {"heat": 90}}},
+            Rest(then=Bake(oven=Oven(heat=90.0))),
+        ),
+        ({"type": "rest", "minutes": {"dough": 3}}, Rest(minutes={"dough": 3.0})),
+        ({"type": "rest", "marks": [1, 2]}, Rest(marks=(1, 2))),
+        ({"type": "bake", "after": {"litres": 1}}, Bake(after=Boil(litres=1.0))),
+    ],
+)
+def test_a_section_may_be_one_of_several_or_left_empty(data: object, meal: object) -> None:
+    assert build(Meal, {"step": data}) == Meal(step=meal)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ({"step": None}, "step: must be a mapping of keys, got nothing"),
+        ({"step": {}}, "step.type: must be boil, bake or rest, got nothing"),
+        (
+            {"step": {"type": "rset"}},
+            "step.type: must be boil, bake or rest, got 'rset' (did you mean 'rest'?)",
+        ),
+        ({"step": {"type": "rest", "then": 3}}, "step.then: must be a mapping of keys, got 3"),
+        (
+            {"step": {"type": "rest", "then": {"type": "rest"}}},
+            "step.then.type: must be boil or bake, got 'rest'",
+        ),
+        (
+            {"step": {"type": "rest", "then": {"type": "boil", "litre": 1}}},
+            "step.then.litre: unknown key (did you mean 'step.then.litres'?)",
+        ),
+        (
+            {"step": {"type": "boil", "litres": "all"}},
+            "step.litres: must be a number or auto, got 'all'",
+        ),
+        ({"step": {"type": "boil", "litres": 0}}, "step.litres: must be > 0, got 0.0"),
+        ({"step": {"type": "bake", "oven": {"heat": -1}}}, "step.oven.heat: must be >= 0"),
+        (
+            {"step": {"type": "rest", "minutes": {"dough": "long"}}},
+            "step.minutes.dough: must be a number, got 'long'",
+        ),
+        ({"step": {"type": "rest", "marks": 1}}, "step.marks: must be a list, got 1"),
+        ({"step": {"type": "rest", "marks": ["a"]}}, "step.marks.0: must be a whole number"),
+        ({"step": {"type": "boil"}, "dessert": 1}, "dessert: must be a mapping of keys, got 1"),
+    ],
+)
+def test_what_is_wrong_with_one_of_several_is_told_below_its_key(
+    data: object, problem: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        build(Meal, data)
+    assert str(raised.value.problems[0]).startswith(problem)
+
+
 def test_leaves_are_the_dotted_keys() -> None:
     assert list(leaves(Recipe)) == [
         "name",
