@@ -38,11 +38,16 @@ class Configurations:
         """The nested run config of a trial. Raises ConfigError where what follows from its
         parameters cannot be computed; the rest is not checked."""
         run = config.with_values(self.run, values)
-        for key in derivation_order(space.derived(self.space)):
+        order = derivation_order(space.derived(self.space))
+        if self.tokens is not None or self.flops is not None:
+            later = following("train.max_iters", space.derived(self.space))
+            order = [key for key in order if key not in later] + [
+                "train.max_iters",
+                *(key for key in order if key in later),
+            ]
+        for key in order:
             run = config.with_values(run, {key: self._derived(key, run)})
-        if self.tokens is None and self.flops is None:
-            return run
-        return config.with_values(run, {"train.max_iters": self._max_iters(config.run_config(run))})
+        return run
 
     def checked(self, values: Values) -> RunConfig:
         """The run of a trial; raises ConfigError if it cannot be trained, or if a constraint of the
@@ -63,7 +68,10 @@ class Configurations:
         return None
 
     def _derived(self, key: str, run: Mapping[str, Any]) -> Any:
-        expression = Expression.parse(space.derived(self.space)[key])
+        expressions = space.derived(self.space)
+        if key not in expressions:
+            return self._max_iters(config.run_config(run))
+        expression = Expression.parse(expressions[key])
         hint = config.known_keys()[key]
         try:
             value = expression.value(named(run))
@@ -134,6 +142,18 @@ def derivation_order(expressions: Mapping[str, str]) -> list[str]:
         order += ready
         for key in ready:
             del left[key]
+
+
+def following(key: str, expressions: Mapping[str, str]) -> set[str]:
+    """The derived keys that depend on a key, also by way of others."""
+    found: set[str] = set()
+    while more := {
+        name
+        for name, text in expressions.items()
+        if name not in found and _sources(text) & {key, *found}
+    }:
+        found |= more
+    return found
 
 
 def _sources(text: str) -> set[str]:

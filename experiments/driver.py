@@ -151,8 +151,7 @@ class Driver:
                 self._judge(worker, message["step"], message["val_loss"])
             case "ended":
                 number = self._release(worker, message)
-                self.roster.conclude(number)
-                self.roster.settle(number, self._taken())
+                self._conclude(number)
             case "stopped":
                 self.roster.settle(self._release(worker, message), self._taken())
             case "unusable":
@@ -235,13 +234,17 @@ class Driver:
         self._attempts[number, step] += 1
         attempts = self._attempts[number, step]
         if run_dir.read_result() is not None:
-            self.roster.conclude(number)
+            self._conclude(number)
         elif attempts > MAX_RETRIES:
             words = last_line(run_dir.log)
             run_dir.conclude("failed", f"{reason} {attempts} times at step {step}: {words}")
-            self.roster.conclude(number)
+            self._conclude(number)
         else:
             self.terminal.warn(f"trial {number}: {reason}; going on from step {step}")
+
+    def _conclude(self, number: int) -> None:
+        self.roster.conclude(number)
+        self.roster.settle(number, self._taken())
 
     def _trial_of(self, worker: Worker) -> Trial:
         assert worker.trial is not None, "a worker without a trial spoke of one"

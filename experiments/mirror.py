@@ -128,7 +128,8 @@ class RunMirror:
     def _log_checkpoint(self, result: Mapping[str, Any]) -> None:
         run_dir, step = self.source.run_dir, result["best_step"]
         steps = checkpoint.steps(run_dir.checkpoints)
-        if step not in steps or (self.source.volatile and result["state"] != "complete"):
+        kept = result["state"] == "complete" or not self.source.volatile
+        if step not in steps or result["state"] == "failed" or not kept:
             return
         metadata = {"step": step, "val_loss": result["metrics"]["best_val_loss"]}
         artifact = wandb.Artifact(f"{self.source.id}-checkpoint", type="model", metadata=metadata)

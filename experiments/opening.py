@@ -14,6 +14,8 @@ from experiments import disk, edits, space, spec
 from experiments.loading import Document
 from experiments.parameter import DerivedParameter, Scalar
 from experiments.process import Message
+from experiments.proposal import Proposer, identity
+from experiments.samplers import GpSampler
 from experiments.search import Search
 from experiments.spec import Sweep
 from experiments.sweepdir import SweepDir, search_of
@@ -25,6 +27,8 @@ from tinygpt.schema import ConfigError, Problem
 from tinygpt.source import CorpusError
 
 CHECKED_TRIALS = 50
+CHECKED_SLOWLY = 3
+"""The same where a proposal takes a second."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,25 @@ def _misfits(sweep: Sweep, text: Corpus) -> Iterator[Problem]:
             yield Problem(("space", "model.block_size"), problem.message)
         else:
             yield problem.under(("run",))
+
+
+def counted(request: Request, text: Corpus) -> Request:
+    """The request with its number of trials, where the sampler has an end and none was given: every
+    configuration that meets the constraints, and what is queued besides, each with all its seeds.
+
+    Raises ConfigError where so many trials do not go with the rest.
+    """
+    sweep = request.sweep
+    if sweep.trials is not None:
+        return request
+    proposer = Proposer(sweep, sweep.configurations(len(text.tokenizer)))
+    points = {identity(point) for point in proposer.points()}
+    queued = {identity(values) for values in sweep.enqueue}
+    trials = sweep.replicates * (len(points - queued) + len(sweep.enqueue))
+    try:
+        return dataclasses.replace(request, sweep=dataclasses.replace(sweep, trials=trials))
+    except ConfigError as error:
+        raise request.located(error.problems) from None
 
 
 def infeasible(sweep: Sweep, vocabulary: int) -> Iterator[Problem]:
@@ -188,7 +211,7 @@ def begin(request: Request, text: Corpus, hello: Message | None) -> Begun:
     warnings = [f"{'; '.join(changed)}: last bits may differ"] if changed else []
     told = edits_of(request)
     sweep, facts = renewed(request, begun, facts)
-    if told:
+    if sweep != begun:
         sweep_dir.write_sweep(sweep, {k: v for k, v in facts.items() if k != "schema"})
     return Begun(search_of(sweep, facts), warnings, told)
 
@@ -245,7 +268,10 @@ def versions(hello: Message | None) -> dict[str, str]:
 def refuse_edits(search: Search, trials: Sequence[Trial], sweep_dir: SweepDir) -> None:
     """Raise RecordError if a trial has other parameters than the sweep proposes for it: a proposal
     can be made again at any time. Of long sweeps the last ones are looked at."""
-    for trial in trials[-CHECKED_TRIALS:]:
+    slow = isinstance(search.sweep.sampler, GpSampler)
+    for trial in trials[-(CHECKED_SLOWLY if slow else CHECKED_TRIALS) :]:
+        if not search.may_start(trial.number, trials):
+            continue  # what it saw then will be computed again: a checkpoint was lost
         proposed = search.propose(trial.number, trials)
         there = (dict(trial.params), trial.replicate)
         if proposed is None or there != (dict(proposed.params), proposed.replicate):

@@ -67,8 +67,8 @@ class IntParameter(Checked):
     """A whole number between low and high, both included."""
 
     type: Literal["int"] = "int"
-    low: int
-    high: int
+    low: Annotated[int, Range(minimum=-(2**53), maximum=2**53)]
+    high: Annotated[int, Range(minimum=-(2**53), maximum=2**53)]
     log: bool = False
     """Draw its logarithm."""
     step: Annotated[int, Range(minimum=1)] = 1

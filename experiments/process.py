@@ -4,10 +4,11 @@ import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Message = dict[str, Any]
@@ -37,13 +38,14 @@ class Child:
         if gpu is not None:
             environment["CUDA_VISIBLE_DEVICES"] = visible(gpu, os.environ)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed in close)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env=environment,
-        )
+        with _without_interrupts():
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env=environment,
+            )
         self._buffer = b""
         self.alive = True
 
@@ -122,3 +124,14 @@ def visible(gpu: int, environment: Mapping[str, str]) -> str:
         return str(gpu)
     names = [name.strip() for name in among.split(",") if name.strip()]
     return names[gpu] if gpu < len(names) else ""
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """What is started meanwhile never hears a Ctrl-C, not even while it imports: it reaches the
+    whole group, and only the command answers it. Here one that comes meanwhile is heard after."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -65,7 +65,8 @@ class Proposer:
         Raises ConfigError if no configuration meets the constraints.
         """
         if isinstance(self._sweep.sampler, GridSampler | BruteForceSampler):
-            return self._chance(number, fixed) if fixed else self._untried(tried)
+            found = self._untried(tried, fixed)
+            return self._chance(number, fixed) if found is None and fixed else found
         if isinstance(self._sweep.sampler, QmcSampler):
             return self._chance(number, fixed) if fixed else self._in_sequence(place)
         return self._drawn(number, seen, fixed)
@@ -84,9 +85,13 @@ class Proposer:
             self._points = [fitting[i] for i in sorted(order, key=order.__getitem__)]
         return self._points
 
-    def _untried(self, tried: Iterable[Values]) -> Values | None:
-        known = {identity(values) for values in tried}
-        return next((one for one in self.points() if identity(one) not in known), None)
+    def _untried(self, tried: Iterable[Values], fixed: Values | None = None) -> Values | None:
+        """The first point with the fixed values that was not tried."""
+        known, wanted = {identity(values) for values in tried}, (fixed or {}).items()
+        return next(
+            (one for one in self.points() if wanted <= one.items() and identity(one) not in known),
+            None,
+        )
 
     def _in_sequence(self, index: int) -> Values:
         """The index-th configuration of the sequence that meets the constraints."""

@@ -37,7 +37,7 @@ class Roster:
         """After `deadline` (monotonic clock) no trial begins."""
         self.trials, self.search, self.sweep = trials, search, search.sweep
         self._sweep_dir, self._store, self._terminal = sweep_dir, store, terminal
-        self._planned, self._deadline = search.sweep.planned(), deadline
+        self._deadline = deadline
         self.ended: str | None = None
         """Why no further trial begins, though fewer have begun than were planned."""
         self._sizes: dict[int, float] = {}
@@ -80,7 +80,8 @@ class Roster:
         result = self._sweep_dir.trial(number).read_result()
         assert result is not None, f"trial {number} ended without a result"
         self.trials[number] = trial = finished(self.trials[number], result)
-        self._tidy(trial)
+        self._account_for(trial)
+        self._make_room()
         self._store.tell(trial)
         self._sweep_dir.log("trial_finished", trial=number, state=trial.state)
         self._terminal.finished(trial)
@@ -107,7 +108,8 @@ class Roster:
         """What a driver that was killed had left undone."""
         for trial in self.trials:
             if trial.state != "running":
-                self._tidy(trial)
+                self._account_for(trial)
+        self._make_room()
         for trial in self.unfinished():
             if trial.same_as is not None and self.trials[trial.same_as].state != "running":
                 self._take(trial)
@@ -115,7 +117,11 @@ class Roster:
             self.settle(trial.number, ())
 
     def _unstarted(self) -> int:
-        return 0 if self.ended else max(0, self._planned - len(self.trials))
+        begun = len(self.trials)
+        planned = self.sweep.planned()
+        if begun and (cohort := self.search.cohort(begun - 1)) is not None:
+            planned = max(planned, cohort.end)  # one that has begun is needed whole
+        return 0 if self.ended else max(0, planned - begun)
 
     def _ready(self) -> list[Trial]:
         """The begun trials that a worker may go on with."""
@@ -183,18 +189,22 @@ class Roster:
             "flops_per_token": flops_per_token(model, vocabulary),
         }
 
-    def _tidy(self, trial: Trial) -> None:
-        """Remove checkpoints that nobody will go on from: of trials that were not promoted, and the
-        worst where max_disk leaves no room."""
-        directory = self._sweep_dir.trial(trial.number).checkpoints
-        if trial.state == "pruned" and self.search.cohort(trial.number) is not None:
-            disk.remove(directory)
+    def _account_for(self, trial: Trial) -> None:
+        """Note what the checkpoints of a finished trial take, or remove them if it was not
+        promoted: nobody will go on from it."""
+        if trial.same_as is not None:
             return
+        if trial.state == "pruned" and self.search.cohort(trial.number) is not None:
+            disk.remove(self._sweep_dir.trial(trial.number).checkpoints)
+        elif self.sweep.disk() is not None:
+            # Estimated and not measured: what stays does not depend on when this is asked.
+            saved = checkpoint_bytes(self.config_of(trial.number), self.search.vocabulary)
+            self._sizes[trial.number] = disk.kept(self.sweep, saved)
+
+    def _make_room(self) -> None:
+        """Remove the checkpoints of the worst finished trials where max_disk leaves no room."""
         limit = self.sweep.disk()
         if limit is None:
             return
-        # Estimated and not measured, so that what stays does not depend on when this is asked.
-        saved = checkpoint_bytes(self.config_of(trial.number), self.search.vocabulary)
-        self._sizes[trial.number] = disk.kept(self.sweep, saved)
         for number in disk.dropped(self.trials, self._sizes, limit - self._reserve):
             disk.remove(self._sweep_dir.trial(number).checkpoints)

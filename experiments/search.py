@@ -54,6 +54,7 @@ class Version:
         self.proposer = Proposer(sweep, self.runs, first)
         self.judge = Judge(sweep)
         self.seen: dict[int, FrozenTrial | None] = {}
+        self.older: dict[int, Mapping[str, Scalar] | None] = {}
 
 
 class Search:
@@ -146,9 +147,9 @@ class Search:
 
     def _filled(self, cohort: Cohort, trials: Sequence[Trial]) -> Cohort:
         """A cohort without the places for which the sampler has no configuration left."""
-        version, begun = self.version(cohort.first), len(trials)
-        more = begun >= cohort.end or begun - version.first < len(self._queue(version))
-        if more or not version.proposer.is_exhausted(trial.params for trial in trials):
+        version, begun = self._versions[-1], len(trials)
+        more = begun >= cohort.end or begun - version.first < len(self._queue(version, trials))
+        if more or not version.proposer.is_exhausted(self._tried(version, trials)):
             return cohort
         return replace(cohort, size=max(0, begun - cohort.first))
 
@@ -195,7 +196,13 @@ class Search:
         sweep, known = self.version(number).sweep, self.horizon(number)
         if sweep.replicates == 1:
             return None
-        entrants = replication.entrants(trials[:known], list(map(begun, trials[known:number])))
+        version = self.version(number)
+        seen = [*trials[:known], *map(begun, trials[known:number])]
+        there = [self._as_of(version, trial) for trial in seen]
+        entrants = replication.entrants(
+            [one for one in there[:known] if one is not None],
+            [one for one in there[known:] if one is not None],
+        )
         choose = replication.fewest if nothing_new else replication.contender
         chosen = choose(entrants, sweep.replicates)
         return None if chosen is None else Trial(number, chosen.params, replicate=chosen.begun)
@@ -213,18 +220,35 @@ class Search:
         self, version: Version, number: int, trials: Sequence[Trial]
     ) -> Mapping[str, Scalar] | None:
         place = sum(not trial.replicate for trial in trials[version.first : number])
-        queue = self._queue(version)
+        queue = self._queue(version, trials)
         fixed = queue[place] if place < len(queue) else {}
-        tried = (trial.params for trial in trials[:number])
+        tried = self._tried(version, trials[:number])
         seen = list(self._configurations(version, number, trials))
         free = place - sum(bool(queued) for queued in queue[:place])
         return version.proposer.proposed(number, free, seen, tried, fixed)
 
-    def _queue(self, version: Version) -> list[Mapping[str, Scalar]]:
-        """What a version queues that none before it did."""
-        before = self._versions[: self._versions.index(version)]
-        old = [queued for one in before for queued in one.sweep.enqueue]
-        return [queued for queued in version.sweep.enqueue if queued not in old]
+    def _queue(self, version: Version, trials: Sequence[Trial]) -> list[Mapping[str, Scalar]]:
+        """What a version queues and none before it has tried."""
+        place = self._versions.index(version)
+        done: list[Mapping[str, Scalar]] = []
+        for one, after in zip(self._versions, self._versions[1 : place + 1], strict=False):
+            begun = sum(not trial.replicate for trial in trials[one.first : after.first])
+            done += self._queue(one, trials)[:begun]
+        return [queued for queued in version.sweep.enqueue if queued not in done]
+
+    def _tried(self, version: Version, trials: Sequence[Trial]) -> Iterator[Mapping[str, Scalar]]:
+        """The parameters of trials as a version of the file has them."""
+        there = (self._as_of(version, trial) for trial in trials)
+        return (trial.params for trial in there if trial is not None)
+
+    def _as_of(self, version: Version, trial: Trial) -> Trial | None:
+        """A trial with the parameters that a version has for its run; None if it has none."""
+        if self.version(trial.number) is version:
+            return trial
+        if trial.number not in version.older:
+            version.older[trial.number] = self._in_space(version, trial)
+        params = version.older[trial.number]
+        return None if params is None else replace(trial, params=params)
 
     def _configurations(
         self, version: Version, number: int, trials: Sequence[Trial]
@@ -255,27 +279,27 @@ class Search:
         return made
 
     def _frozen(self, version: Version, trial: Trial, place: int) -> FrozenTrial | None:
-        own = self.version(trial.number) is version
-        params = trial.params if own else self._in_space(version, trial)
-        if params is None:
+        there, sweep = self._as_of(version, trial), version.sweep
+        if there is None:
             return None
+        own = self.version(trial.number) is version
         left = version.proposer.left.get(trial.number) if own else None
-        there, sweep = replace(trial, params=params), version.sweep
         if trial.state == "pruned" and len(sweep.objective) > 1:
             there = replace(there, reports={})  # Optuna cannot rank them; now they count as worst
         return frozen(there, version.proposer.distributions, sweep.objective, place, left)
 
     def informs(self, trial: Trial) -> bool:
         """Whether a trial lies in the space that the sweep has now."""
-        version = self._versions[-1]
-        return self.version(trial.number) is version or self._in_space(version, trial) is not None
+        return self._as_of(self._versions[-1], trial) is not None
 
     def _in_space(self, version: Version, trial: Trial) -> Mapping[str, Scalar] | None:
         """The parameters that a trial of an earlier version has in the space of this one; None if
         its run is none of this version's."""
         run = self.run_of(trial)
         params = space.active(version.sweep.space, config.flat(run))
-        if params is None or version.runs.nested(params) != {**run, "seed": version.sweep.run.seed}:
+        if trial.replicate:
+            run = {**run, "seed": version.sweep.run.seed}
+        if params is None or version.runs.nested(params) != run:
             return None
         return params
 
@@ -285,7 +309,11 @@ class Search:
             self._keys.append(self._key(trials[number]))
             self._first.setdefault(self._keys[-1], number)
         first = self._first.get(self._key(trial))
-        return first if first is not None and first < trial.number else None
+        if first is None or first >= trial.number:
+            return None
+        # Under another pruner the same run may have come to another end.
+        pruners = [self.version(number).sweep.pruner for number in (first, trial.number)]
+        return first if pruners[0] == pruners[1] else None
 
     def _key(self, trial: Trial) -> str:
         return json.dumps(self.run_of(trial), sort_keys=True)

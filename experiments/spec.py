@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from experiments import (
     budget,
+    configuration,
     fit,
     foreign,
     halving,
@@ -175,6 +176,11 @@ class Sweep(Checked):
         if self.budget.per_trial.limited() and "train.max_iters" in self.space:
             message = "follows from budget.per_trial; leave one of the two out"
             yield Problem(("space", "train.max_iters"), message)
+        if self.budget.per_trial.limited():
+            for key in configuration.following("train.max_iters", space.derived(self.space)):
+                if key.startswith("model.") or key in ("train.batch_size", "train.accumulation"):
+                    message = "depends on train.max_iters, which budget.per_trial computes from it"
+                    yield Problem(("space", key, "expr"), message)
         for package, where in self._packages():
             message = f"needs the package {package}: pip install 'tinygpt-sweeps[samplers]'"
             yield Problem((where, "type"), message)
@@ -323,8 +329,11 @@ def _keys(dotted: str) -> list[str]:
     parts = dotted.split(".")
     if parts[0] in {key.partition(".")[0] for key in config.known_keys() if "." in key}:
         parts = ["run", *parts]
-    if parts[0] == "space" and len(parts) > 2:
-        parts = ["space", ".".join(parts[1:3]), *parts[3:]]
+    for prefix in (["space"], ["sampler", "search_space"], ["sampler", "x0"]):
+        if parts[: len(prefix)] == prefix and len(parts) > len(prefix) + 1:
+            rest = parts[len(prefix) :]
+            count = 1 if rest[0] in config.known_keys() else 2
+            return [*prefix, ".".join(rest[:count]), *rest[count:]]
     return parts
 
 

@@ -23,6 +23,7 @@ from experiments.opening import (
     Request,
     begin,
     checked_corpus,
+    counted,
     refuse_changes,
     refuse_edits,
     requested,
@@ -78,6 +79,7 @@ def sweep(arguments: argparse.Namespace) -> int:
     for note in request.document.notes if request.document else ():
         print(note)
     text = checked_corpus(request, print)
+    request = counted(request, text)
     refuse_changes(request, text)
     if arguments.dry_run:
         return preview.preview(request, text, workers_for(arguments, request), began)
@@ -281,7 +283,8 @@ def left(request: Request) -> int:
     if not request.sweep_dir.begun():
         return request.sweep.planned()
     trials = request.sweep_dir.history(request.sweep_dir.search())
-    return max(0, request.sweep.planned() - sum(trial.state != "running" for trial in trials))
+    running = sum(trial.state == "running" for trial in trials)
+    return running + max(0, request.sweep.planned() - len(trials))
 
 
 def workers_for(arguments: argparse.Namespace, request: Request) -> int:

@@ -106,6 +106,7 @@ def test_the_best_checkpoint_is_an_artifact_with_tokenizer_and_config(
     assert set(files) == {"state.pt", "tokenizer.json", "config.json"}
     step = f"step-{result['best_step']:08d}"
     assert f"/trials/0000/checkpoints/{step}/state.pt" in f"/{files['state.pt']}"
+    assert not [a for a in of_kind(records(1), "artifact") if a["type"] == "model"]
 
 
 def test_the_samples_are_a_table_in_the_last_step(
