@@ -7,17 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from experiments import (
-    budget,
-    configuration,
-    fit,
-    foreign,
-    halving,
-    loading,
-    pruners,
-    samplers,
-    space,
-)
+from experiments import agreement, budget, fit, foreign, loading, pruners, samplers, space
 from experiments.budget import Budget
 from experiments.configuration import Configurations
 from experiments.loading import Document
@@ -29,8 +19,7 @@ from experiments.parameter import (
     IntParameter,
     Scalar,
 )
-from experiments.pruners import Halving
-from experiments.samplers import BruteForceSampler, CmaesSampler, GridSampler
+from experiments.samplers import GridSampler
 from tinygpt import config, schema, wording
 from tinygpt.config import Count, Positive, RunConfig
 from tinygpt.schema import Checked, ConfigError, Problem
@@ -102,12 +91,9 @@ class Sweep(Checked):
         yield from self._names()
         problems = list(fit.problems(self.space, config.as_dict(self.run), self.constraints))
         yield from problems
-        for place, values in enumerate(self.enqueue):
-            for key, value in values.items():
-                yield from self._queued(("enqueue", place, key), key, value)
-                yield from self._unused(("enqueue", place, key), key, values)
+        yield from agreement.queued(self)
         if not problems:
-            yield from self._agreement()
+            yield from agreement.problems(self)
 
     def planned(self) -> int:
         """How many trials there are to be."""
@@ -151,101 +137,6 @@ class Sweep(Checked):
             yield Problem(
                 ("objective",), "must have val_loss among its metrics: it is what training lowers"
             )
-
-    def _queued(self, where: schema.Path, key: str, value: Scalar) -> Iterator[Problem]:
-        parameter = self.space.get(key)
-        if parameter is None or isinstance(parameter, DerivedParameter):
-            near = wording.suggestion(key, space.searched(self.space))
-            yield Problem(where, f"is not searched in space{near}; add it there or leave it out")
-        elif value not in parameter:
-            yield Problem(where, f"{wording.shown(value)} is outside of what space.{key} allows")
-
-    def _unused(self, where: schema.Path, key: str, values: dict[str, Scalar]) -> Iterator[Problem]:
-        """A queued value that plays no part beside those it is queued with."""
-        for parent, allowed in getattr(self.space.get(key), "when", {}).items():
-            if parent in values and not space.is_one_of(values[parent], allowed):
-                beside = f"{parent}: {wording.shown(values[parent])}"
-                yield Problem(where, f"does not apply beside {beside}; leave it out")
-
-    def _agreement(self) -> Iterator[Problem]:
-        yield from self._sampling()
-        if isinstance(self.pruner, Halving):
-            yield from self._cohorts(self.pruner)
-        if self.replicates > 1:
-            yield from self._replication()
-        if self.budget.per_trial.limited() and "train.max_iters" in self.space:
-            message = "follows from budget.per_trial; leave one of the two out"
-            yield Problem(("space", "train.max_iters"), message)
-        if self.budget.per_trial.limited():
-            for key in configuration.following("train.max_iters", space.derived(self.space)):
-                if key.startswith("model.") or key in ("train.batch_size", "train.accumulation"):
-                    message = "depends on train.max_iters, which budget.per_trial computes from it"
-                    yield Problem(("space", key, "expr"), message)
-        for package, where in self._packages():
-            message = f"needs the package {package}: pip install 'tinygpt-sweeps[samplers]'"
-            yield Problem((where, "type"), message)
-
-    def _sampling(self) -> Iterator[Problem]:
-        if not samplers.accepts_objectives(self.sampler, len(self.objective)):
-            message = f"{self.sampler.type} takes one objective; use tpe, gp, nsgaii or random"
-            yield Problem(("sampler", "type"), message)
-        if isinstance(self.sampler, CmaesSampler) and self.sampler.x0 is not None:
-            yield from self._start(self.sampler.x0)
-        if isinstance(self.sampler, GridSampler | BruteForceSampler):
-            yield from fit.unlisted(self.space, self.listed(), self.sampler.type)
-        elif self.trials is None:
-            message = "is missing; only samplers grid and brute_force end by themselves"
-            yield Problem(("trials",), message)
-
-    def _start(self, x0: Mapping[str, Scalar]) -> Iterator[Problem]:
-        """CMA-ES starts from a point with a value for every number that is searched."""
-        numbers = {
-            key
-            for key, one in space.searched(self.space).items()
-            if not isinstance(one, CategoricalParameter) and one.low < one.high
-        }
-        for key in sorted(numbers ^ x0.keys()):
-            rule = "is missing" if key in numbers else "is no number that is searched in space"
-            yield Problem(("sampler", "x0", key), f"{rule}; x0 names each of them")
-
-    def _cohorts(self, options: Halving) -> Iterator[Problem]:
-        train = self.run.train
-        for key in ("train.max_iters", "train.eval_interval"):
-            if key in self.space:
-                message = "cannot be searched with pruner halving, which compares equal steps"
-                yield Problem(("space", key), message)
-        if self.budget.per_trial.limited():
-            message = "cannot stand beside pruner halving, which compares equal steps"
-            yield Problem(("budget", "per_trial"), message)
-        if self.replicates > 1:
-            yield Problem(("replicates",), "cannot stand beside pruner halving; leave one out")
-        if options.min_iters >= train.max_iters:
-            message = f"must be below run.train.max_iters ({train.max_iters})"
-            yield Problem(("pruner", "min_iters"), f"{message}, got {options.min_iters}")
-        elif options.min_iters % train.eval_interval:
-            message = f"must be a multiple of run.train.eval_interval ({train.eval_interval})"
-            yield Problem(("pruner", "min_iters"), f"{message}, got {options.min_iters}")
-        elif self.trials is not None:
-            yield from self._whole(options, self.trials)
-
-    def _whole(self, options: Halving, trials: int) -> Iterator[Problem]:
-        totals = halving.totals(options, self.run.train.max_iters, trials)
-        if trials not in totals:
-            fitting = wording.either(totals[-2:])
-            message = f"must be whole cohorts of pruner halving: {fitting}, got {trials}"
-            yield Problem(("trials",), message)
-
-    def _replication(self) -> Iterator[Problem]:
-        if "seed" in self.space:
-            yield Problem(("space", "seed"), "cannot be searched beside replicates; leave one out")
-        if len(self.objective) > 1:
-            yield Problem(("replicates",), "needs one objective; leave it out, or all but val_loss")
-
-    def _packages(self) -> Iterator[tuple[str, str]]:
-        if package := samplers.missing_package(self.sampler):
-            yield package, "sampler"
-        if package := pruners.missing_package(self.pruner):
-            yield package, "pruner"
 
 
 def read(path: Path, overrides: list[str], trials: int | None = None) -> tuple[Sweep, Document]:
