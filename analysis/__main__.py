@@ -77,7 +77,9 @@ def _print(sweep: Sweep, verdict: Verdict, folder: Path) -> None:
     console.print(", ".join(f"{count} {state}" for state, count in counted.items() if count))
     if verdict.winner is not None:
         console.print()
-        _print_table(console, tables.leaderboard(sweep, stats.LEADERS))
+        ranked = tables.leaderboard(sweep, len(sweep.trials))
+        table = tables.leaderboard(sweep, stats.LEADERS)
+        _print_table(console, table, len(ranked.rows) - len(table.rows))
     failed = sweep.trials[sweep.trials["state"] == "failed"]
     for trial, reason in zip(failed["trial"], failed["reason"], strict=True):
         console.print(formats.line(f"trial {trial} failed: {reason or 'no reason given'}", WIDTH))
@@ -99,7 +101,7 @@ def _paths(sweep: Sweep, verdict: Verdict, folder: Path) -> list[tuple[str, str]
     return [*lines, ("generate", generate(trial))]
 
 
-def _print_table(console: "Console", table: Table) -> None:
+def _print_table(console: "Console", table: Table, left_out: int) -> None:
     from rich.table import Table as Grid
 
     grid = Grid(box=None, pad_edge=False, header_style="dim")
@@ -109,6 +111,8 @@ def _print_table(console: "Console", table: Table) -> None:
     for row in table.rows:
         grid.add_row(*row[:shown])
     console.print(grid)
+    if left_out:
+        console.print(f"and {left_out} more in report.html and leaderboard.csv")
     if shown < len(table.columns):
         console.print(f"not shown here: {', '.join(table.columns[shown:])}")
 

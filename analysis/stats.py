@@ -38,13 +38,14 @@ def configurations(trials: pd.DataFrame, minimize: bool, replicates: int) -> pd.
 
     Columns: `rank`; `configuration`; `trials`, the numbers of the complete ones; `mean` and `sd`
     (n-1; missing for one trial) of their values; `n`; `delta` and `delta_baseline`, the mean minus
-    that of rank 1 and of trial 0's configuration. More complete trials, up to `replicates`, come
-    first, then the better mean: one lucky seed does not outrank a configuration with all of them.
+    that of rank 1 and of trial 0's configuration. Where there are `replicates`, those with a
+    single complete trial come last, then the better mean: one lucky seed does not outrank a mean.
     """
     complete = trials[trials["state"] == "complete"]
     grouped = complete.groupby("configuration")["value"]
     table = grouped.agg(mean="mean", sd="std", n="count").reset_index()
-    missing = replicates - table["n"].clip(upper=replicates)
+    wanted = min(2, replicates)
+    missing = wanted - table["n"].clip(upper=wanted)
     order = table.assign(missing=missing).sort_values(
         ["missing", "mean", "configuration"], ascending=[True, minimize, True], ignore_index=True
     )

@@ -39,11 +39,20 @@ def _on_trial(sweep: Sweep, best: int) -> list[str]:
     if best != BASELINE:
         value += _compared(sweep, float(row["delta_baseline"]), "the baseline")
     if len(stats.leaders(sweep.trials)) == 1:
-        return [f"Only {who} is complete so far: {value}.", ALONE]
+        return _alone(sweep, who, value)
     return [
         f"{_capital(who)} {_verb(sweep)}: {value}.",
         "One seed each: how sure is not known yet.",
     ]
+
+
+def _alone(sweep: Sweep, who: str, value: str) -> list[str]:
+    """The verdict where one trial alone is complete: others were pruned, or are still to come."""
+    pruned = stats.counts(sweep.trials, sweep.meta["trials"])["pruned"]
+    if _over(sweep) and pruned:
+        others = "The other trial was" if pruned == 1 else f"The other {pruned} were"
+        return [f"{_capital(who)} {_verb(sweep)}: {value}.", f"{others} pruned on the way."]
+    return [f"Only {who} is complete{'' if _over(sweep) else ' so far'}: {value}.", ALONE]
 
 
 def _on_configuration(sweep: Sweep) -> list[str]:
@@ -56,8 +65,8 @@ def _on_configuration(sweep: Sweep) -> list[str]:
         value += _compared(sweep, float(best["delta_baseline"]), "the baseline's mean")
     if len(table) == 1:
         return [f"Only {who} has a complete trial so far: {value}.", _spread(sweep, best), ALONE]
-    later = "Those with fewer complete seeds come after it, whatever their mean."
-    fewer = [later] if (table["n"] < min(best["n"], sweep.replicates)).any() else []
+    later = "Those with one complete seed come after it, whatever its loss."
+    fewer = [later] if (table["n"] < min(best["n"], 2)).any() else []
     return [f"{_capital(who)} {_verb(sweep)}: {value}.", _spread(sweep, best), *fewer]
 
 

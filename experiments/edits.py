@@ -67,13 +67,18 @@ def searches_alike(one: Sweep, other: Sweep) -> bool:
 
 
 def differences(begun: Sweep, asked: Sweep) -> list[str]:
-    """What has changed of the search, a line each."""
+    """What has changed of the search, a line each; a parameter that came or went is one change."""
     old, new = leaves(spec.as_dict(begun)), leaves(spec.as_dict(asked))
-    return [
+    both = begun.space.keys() & asked.space.keys()
+    moved = [key for key in {**begun.space, **asked.space} if key not in both]
+    whole = [f"space.{key}: {'new' if key in asked.space else 'removed'}" for key in moved]
+    return whole + [
         f"{schema.dotted(keys)}: {_shown(old.get(keys, _ABSENT))} -> "
         f"{_shown(new.get(keys, _ABSENT))}"
         for keys in dict.fromkeys([*old, *new])
-        if keys[0] in SEARCH and old.get(keys, _ABSENT) != new.get(keys, _ABSENT)
+        if keys[0] in SEARCH
+        and not (keys[0] == "space" and keys[1:2] and keys[1] in moved)
+        and old.get(keys, _ABSENT) != new.get(keys, _ABSENT)
     ]
 
 

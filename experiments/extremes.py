@@ -13,6 +13,7 @@ from tinygpt.flops import flops_per_token
 from tinygpt.schema import ConfigError
 
 MAX_TRIED = 2_000
+FEW = 12
 COSTLY = (
     "model.block_size",
     "model.d_model",
@@ -31,9 +32,9 @@ COSTLY = (
 def extremes(
     runs: Configurations, cost: Callable[[RunConfig], float]
 ) -> tuple[RunConfig, RunConfig] | None:
-    """The cheapest and the dearest run among the corners of the space, each costly parameter at
-    either end or at every choice; None if no corner can be trained."""
-    found = list(itertools.islice(_corners(runs), MAX_TRIED))
+    """The cheapest and the dearest run of the space, each costly parameter at every value or, if
+    they are many, at either end; None if none of these can be trained."""
+    found = list(itertools.islice(_trainable(runs), MAX_TRIED))
     return (min(found, key=cost), max(found, key=cost)) if found else None
 
 
@@ -47,7 +48,7 @@ def checkpoint_bytes(vocabulary: int) -> Callable[[RunConfig], float]:
     return lambda run: size.checkpoint_bytes(run, vocabulary)
 
 
-def _corners(runs: Configurations) -> Iterator[RunConfig]:
+def _trainable(runs: Configurations) -> Iterator[RunConfig]:
     searched = space.searched(runs.space)
     keys = list(searched)
 
@@ -68,7 +69,11 @@ def _corners(runs: Configurations) -> Iterator[RunConfig]:
 
 
 def _ends(key: str, searched: dict[str, Searched]) -> list[Scalar]:
-    """Both ends of a costly parameter, and of one that others depend on; one value of the rest."""
+    """Of a costly parameter, and of one that others depend on, every value where there are few,
+    else both ends; of the rest one. Constraints may exclude the ends."""
     decides = any(key in parameter.when for parameter in searched.values())
     ends = list(dict.fromkeys(value for _, value in searched[key].ends()))
-    return ends if key in COSTLY or decides else ends[:1]
+    if key not in COSTLY and not decides:
+        return ends[:1]
+    values = searched[key].values()
+    return values if values is not None and len(values) <= FEW else ends

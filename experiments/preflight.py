@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from experiments import budget, disk, foresight, halving, stopping, timeline
+from experiments import budget, disk, halving, stopping, timeline
 from experiments.outlook import Outlook
 from experiments.pruners import Halving
 from experiments.rates import Point, Rates
@@ -13,9 +13,6 @@ from experiments.search import Search
 from tinygpt import size
 from tinygpt.config import RunConfig
 
-DEAR = 0.9
-"""What is drawn is dearer than this share of all: what a search may come to, since losses fall with
-size and with updates."""
 RECORD_BYTES, STUDY_BYTES = 150_000, 2_000_000
 """What a trial's records and its run on W&B take of the disk, and the study and the report."""
 
@@ -82,14 +79,11 @@ class Clockwork:
     def __init__(self, outlook: Outlook, rates: Rates) -> None:
         self._outlook, self._rates, self._search = outlook, rates, outlook.search
         whole = sorted(self._seconds(run) for run in [*outlook.drawn, *outlook.runs])
-        self._mean: dict[int | None, float] = {}
+        self._middle: dict[int | None, float] = {}
         self.cheapest, self.dearest = whole[0], whole[-1]
-        drawn = sorted(map(self._seconds, outlook.drawn))
-        dear = drawn[min(len(drawn) - 1, math.floor(DEAR * len(drawn)))]
-        self._lean = (1 + dear / statistics.fmean(drawn)) / 2
 
     def expected(self, number: int) -> float:
-        """What a trial takes: pruned ones stop early, and a search leans to what is dear."""
+        """What a trial takes: pruned ones stop early."""
         stops = stopping.expected(self._search, number)
         whole = 1 - sum(share for share, _ in stops)
         return whole * self.until(number, None) + sum(
@@ -103,14 +97,14 @@ class Clockwork:
         return self.until(number, None)
 
     def until(self, number: int, step: int | None) -> float:
-        """What a trial takes from where it is to a step, or to its end."""
+        """What a trial takes from where it is to a step, or to its end; one that is not known, what
+        half of those drawn at random do not pass."""
         trial, run = self._outlook.trial(number), self._outlook.run(number)
         if trial is None or run is None:
-            if step not in self._mean:
+            if step not in self._middle:
                 times = [self._seconds(one, step) for one in self._outlook.drawn]
-                self._mean[step] = statistics.fmean(times)
-            leans = foresight.informed(self._search, number)
-            return self._mean[step] * (self._lean if leans else 1.0)
+                self._middle[step] = statistics.median(times)
+            return self._middle[step]
         if trial.same_as is not None or trial.state != "running":
             return 0.0
         done = max(trial.reports, default=0)

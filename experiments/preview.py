@@ -3,6 +3,7 @@ a run."""
 
 import contextlib
 import shutil
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -254,7 +255,9 @@ def aligned(facts: Sequence[tuple[str, str]]) -> Iterator[str]:
     """Names and what is said of them, in two columns."""
     width = max((len(name) for name, _ in facts), default=0)
     for name, text in facts:
-        yield f"{name:<{width}}  {text}"
+        indent = " " * (width + 2)
+        head = f"{name:<{width}}  "
+        yield from textwrap.wrap(text, WIDTH, initial_indent=head, subsequent_indent=indent)
 
 
 def amount(number: float) -> str:

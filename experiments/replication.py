@@ -9,6 +9,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from experiments.parameter import Scalar
 from experiments.trial import Trial
@@ -100,3 +101,16 @@ def _entrant(trials: Sequence[Trial], known: set[int]) -> Entrant:
     losses = tuple(t.value for t in seen if t.state == "complete" and t.value is not None)
     lost = any(trial.state in ("pruned", "failed") for trial in seen)
     return Entrant(trials[0].params, len(trials), losses, lost)
+
+
+def means(visible: Sequence[Trial]) -> dict[int, float]:
+    """The mean losses of the configurations, by the number of their first trial."""
+    losses: dict[Any, list[float]] = {}
+    first: dict[Any, int] = {}
+    for trial in visible:
+        if trial.same_as is not None:
+            continue
+        first.setdefault(identity(trial), trial.number)
+        if trial.state == "complete" and trial.value is not None:
+            losses.setdefault(identity(trial), []).append(trial.value)
+    return {first[key]: statistics.fmean(of) for key, of in losses.items() if key in first}

@@ -9,12 +9,13 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from experiments import disk, spending
-from experiments.search import Search, Verdict
+from experiments.search import Search
 from experiments.store import Store
 from experiments.sweepdir import SweepDir
 from experiments.terminal import Terminal
 from experiments.trial import Trial, finished
 from experiments.twin import take_result
+from experiments.verdict import Verdict
 from tinygpt import config
 from tinygpt.config import RunConfig
 from tinygpt.flops import flops_per_token

@@ -6,55 +6,23 @@ before its own. Nothing that cannot be computed again is kept between two questi
 """
 
 import json
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 from optuna.trial import FrozenTrial
 
 from experiments import halving, replication, space
-from experiments.configuration import Configurations
 from experiments.frozen import frozen
 from experiments.halving import Cohort, Standing
 from experiments.parameter import Scalar
-from experiments.proposal import Proposer
 from experiments.pruners import Halving
-from experiments.pruning import Judge
 from experiments.replication import seed_of
 from experiments.spec import Sweep
 from experiments.trial import Trial, begun
+from experiments.verdict import Verdict, by_standing
+from experiments.version import Earlier, Version
 from tinygpt import config
-
-Word = Literal["go on", "pause", "prune"]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What becomes of a trial after an evaluation, and why it ends if it does."""
-
-    word: Word
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """A sweep as its file had it until trial `until`, exclusive."""
-
-    until: int
-    sweep: Sweep
-
-
-class Version:
-    """One version of a sweep's file, the trials that came from it, and what decides for them."""
-
-    def __init__(self, sweep: Sweep, vocabulary: int, first: int) -> None:
-        self.sweep, self.first = sweep, first
-        self.runs: Configurations = sweep.configurations(vocabulary)
-        self.proposer = Proposer(sweep, self.runs, first)
-        self.judge = Judge(sweep)
-        self.seen: dict[int, FrozenTrial | None] = {}
-        self.older: dict[int, Mapping[str, Scalar] | None] = {}
 
 
 class Search:
@@ -257,7 +225,7 @@ class Search:
         versions of the file that lie in its space too; replicates together."""
         visible = self.visible(number, trials)
         replicated = version.sweep.replicates > 1
-        means = _means(visible) if replicated else {}
+        means = replication.means(visible) if replicated else {}
         known, count = self.horizon(number), 0
         for trial in visible:
             if trial.replicate:
@@ -317,25 +285,3 @@ class Search:
 
     def _key(self, trial: Trial) -> str:
         return json.dumps(self.run_of(trial), sort_keys=True)
-
-
-def by_standing(standing: Standing, step: int) -> Verdict:
-    """What becomes of a trial of a cohort at a step."""
-    if standing.state == "training" or step < standing.until:
-        return Verdict("go on")
-    if standing.state == "out":
-        return Verdict("prune", standing.reason)
-    return Verdict("pause")
-
-
-def _means(visible: Sequence[Trial]) -> dict[int, float]:
-    """The mean losses of the configurations, by the number of their first trial."""
-    losses: dict[Any, list[float]] = {}
-    first: dict[Any, int] = {}
-    for trial in visible:
-        if trial.same_as is not None:
-            continue
-        first.setdefault(replication.identity(trial), trial.number)
-        if trial.state == "complete" and trial.value is not None:
-            losses.setdefault(replication.identity(trial), []).append(trial.value)
-    return {first[key]: statistics.fmean(of) for key, of in losses.items() if key in first}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from experiments.search import Search
 from experiments.sweepdir import SweepDir, find
-from experiments.terminal import outcome, shown
+from experiments.terminal import described, outcome
 from experiments.trial import Trial
 from tinygpt import checkpoint
 from tinygpt.exits import DONE, run_command
@@ -37,7 +37,7 @@ def status(arguments: argparse.Namespace) -> int:
     print(headline(planned, sweep_dir, trials))
     for trial in trials:
         stands = standing(sweep_dir, trial, waits(search, trial, trials))
-        print(f"  trial {trial.number:>3}  {stands:<28} {shown(trial.params)}")
+        print(f"  trial {trial.number:>3}  {stands:<28} {described(trial)}")
     for line in advice(planned, sweep_dir, trials):
         print(line)
     return DONE

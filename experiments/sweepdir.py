@@ -10,9 +10,10 @@ from typing import Any
 
 from experiments import space, spec
 from experiments.replication import seed_of
-from experiments.search import Earlier, Search
+from experiments.search import Search
 from experiments.spec import Sweep
 from experiments.trial import Trial, finished
+from experiments.version import Earlier
 from tinygpt import config
 from tinygpt.files import (
     BusyError,

@@ -91,7 +91,7 @@ class Terminal:
         )
         if not self._live:
             where = f"going on at step {step}" if step else "starts"
-            self.say(f"trial {trial.number:>3}  {where:<22} {shown(trial.params)}")
+            self.say(f"trial {trial.number:>3}  {where:<22} {described(trial)}")
 
     def trained(self, number: int, step: int, loss: float, mfu: float) -> None:
         running = self._running[number]
@@ -106,7 +106,7 @@ class Terminal:
     def finished(self, trial: Trial) -> None:
         self.done.append(trial)
         best = self.best()
-        line = Text(f"trial {trial.number:>3}  {outcome(trial):<22} {shown(trial.params)}")
+        line = Text(f"trial {trial.number:>3}  {outcome(trial):<22} {described(trial)}")
         if best is not None and best.number == trial.number:
             line.append("  best so far", style="bold green")
         self.console.print(line)
@@ -169,8 +169,16 @@ def outcome(trial: Trial) -> str:
     if trial.state == "complete":
         return f"{trial.value:.4f}"
     if trial.state == "pruned" and trial.reports:
-        return f"pruned at step {max(trial.reports)}"
+        step = max(trial.reports)
+        return f"{trial.reports[step]:.4f} pruned at {step}"
     return f"failed: {trial.reason}" if trial.state == "failed" else trial.state
+
+
+def described(trial: Trial) -> str:
+    """Which configuration a trial is of, and how it is not the first of it."""
+    again = f"  seed {trial.replicate + 1} of this one" if trial.replicate else ""
+    same = f"  same as trial {trial.same_as}" if trial.same_as is not None else ""
+    return f"{shown(trial.params)}{again}{same}"
 
 
 def shown(params: Mapping[str, object]) -> str:

@@ -75,7 +75,7 @@ LOSS, SIZE = ({"metric": metric, "direction": "minimize"} for metric in ("val_lo
             [(0, 1.7), (0, 1.8), (1, 1.4)], 4,
             "The configuration of trials 0 and 1, the baseline, is best so far: mean 1.7500 nats "
             "per character. Over 2 seeds the standard deviation is 0.0707. "
-            "Those with fewer complete seeds come after it, whatever their mean.",
+            "Those with one complete seed come after it, whatever its loss.",
         ),
         (
             [(0, 1.7), (1, 1.4)], 4,

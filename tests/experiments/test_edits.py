@@ -106,7 +106,7 @@ GO_ON: list[tuple[dict[str, Any], list[str], int]] = [
     ({"constraints": ["n_layers >= 1"]}, ["constraints.0: (none) -> 'n_layers >= 1'"], 6),
     (
         {"space": {**SPACE, **DIVISION}},
-        ["space.train.weight_decay.low: (none) -> 0.0"],
+        ["space.train.weight_decay: new"],
         6,
     ),
     ({"enqueue": [{"model.n_layers": 2}]}, ["enqueue.0.model.n_layers: (none) -> 2"], 6),

@@ -11,7 +11,7 @@ from experiments.sweepdir import SweepDir
 from experiments.trial import Trial
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "sweeps" / "examples").glob("*.yaml"))
-TELLING = {"brackets"}
+TELLING = {"derived"}
 VOCABULARY = 103
 
 

@@ -369,20 +369,6 @@ def test_a_budget_of_time_ends_it_but_for_the_trials_that_have_begun(make: Make)
     assert 60 < found.expected <= found.at_most < 60 + 2 * found.dearest
 
 
-def test_later_trials_of_a_search_are_taken_to_lean_to_what_is_dear(make: Make) -> None:
-    searching = make(trials=40, sampler={"type": "tpe"}, max_concurrent=1)
-    chance = make(trials=40, sampler={"type": "random"}, max_concurrent=1)
-    small, large = run(model__d_model=8), run(model__d_model=32)
-    points = [Point(small, UNIT), Point(large, replace(UNIT, update=0.4))]
-    found = [
-        preflight.time_left(outlook_of(sweep), Rates(points, VOCABULARY), 1)
-        for sweep in (searching, chance)
-    ]
-    assert found[0].expected > found[1].expected
-    assert found[0].at_most > found[0].expected
-    assert found[1].at_most == found[1].expected
-
-
 def test_of_a_sweep_that_has_begun_only_what_is_left_counts(make: Make) -> None:
     sweep = make(**SINGLE, trials=12)
     finished = Workers(sweep, 1).finish_all()

@@ -10,10 +10,11 @@ import simulation
 from simulation import VOCABULARY, Workers
 
 from experiments.parameter import Scalar
-from experiments.search import Earlier, Search
+from experiments.search import Search
 from experiments.space import searched
 from experiments.spec import Sweep
 from experiments.trial import State, Trial
+from experiments.version import Earlier
 from tinygpt.schema import ConfigError
 
 Make = Callable[..., Sweep]

@@ -39,7 +39,7 @@ def test_a_finished_sweep_shows_every_trial_and_its_report(
     assert " failed; best " in lines[0]
     assert [line.split()[:2] for line in lines[1:10]] == [["trial", str(n)] for n in range(9)]
     assert "failed: diverged: the loss or the gradient of update " in lines[2], lines[2]
-    assert "pruned at step 10" in lines[5]
+    assert "pruned at 10 " in lines[5]
     assert lines[10:] == [f"done; the report: {golden.path}/report/report.html"]
     assert listing(golden.path) == before
 

@@ -10,10 +10,11 @@ from typing import Any
 import optuna
 import pytest
 
-from experiments.search import Earlier, Search
+from experiments.search import Search
 from experiments.spec import Sweep
 from experiments.store import Store, opened, set_aside
 from experiments.trial import Trial
+from experiments.version import Earlier
 
 Rows = Callable[[Path], list[tuple[Any, ...]]]
 

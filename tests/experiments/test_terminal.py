@@ -27,7 +27,7 @@ def test_seconds_are_shown_as_a_clock(seconds: float, text: str) -> None:
     ("trial", "text"),
     [
         (Trial(0, {}, "complete", 2.34567), "2.3457"),
-        (Trial(0, {}, "pruned", 2.5, {5: 3.0, 10: 2.5}), "pruned at step 10"),
+        (Trial(0, {}, "pruned", 2.5, {5: 3.0, 10: 2.5}), "2.5000 pruned at 10"),
         (Trial(0, {}, "pruned"), "pruned"),
         (Trial(0, {}, "failed", reason="it would not"), "failed: it would not"),
         (Trial(0, {}), "running"),

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from experiments import spec
-from experiments.search import Earlier, Search
+from experiments.search import Search
 from experiments.spec import Sweep
 from experiments.trial import Trial
+from experiments.version import Earlier
 
 RANDOM = {"type": "random"}
 VOCABULARY = 40
