@@ -29,7 +29,7 @@ def judge(sweep: Sweep) -> Verdict:
     if best is None:
         return Verdict(_without_winner(sweep), None)
     parts = _on_configuration(sweep) if sweep.replicates > 1 else _on_trial(sweep, best)
-    return Verdict(" ".join([*parts, *_front(sweep)]), best)
+    return Verdict(" ".join([*parts, *_outside(sweep, best), *_front(sweep)]), best)
 
 
 def _on_trial(sweep: Sweep, best: int) -> list[str]:
@@ -76,6 +76,13 @@ def _spread(sweep: Sweep, best: "pd.Series[Any]") -> str:
     part = "" if best["n"] >= sweep.replicates else f" of {sweep.replicates}"
     deviation = measure(float(best["sd"]), sweep.ranking.loss)
     return f"Over {best['n']}{part} seeds the standard deviation is {deviation}."
+
+
+def _outside(sweep: Sweep, best: int) -> list[str]:
+    outside = sweep.meta.get("outside")
+    if not isinstance(outside, list) or best not in outside:
+        return []
+    return ["It is of an earlier version of the file and lies outside of the space as it is now."]
 
 
 def _if_baseline(number: int) -> str:

@@ -211,6 +211,8 @@ def begin(request: Request, text: Corpus, hello: Message | None) -> Begun:
     warnings = [f"{'; '.join(changed)}: last bits may differ"] if changed else []
     told = edits_of(request)
     sweep, facts = renewed(request, begun, facts)
+    if told:
+        facts = {**facts, "outside": outside(search_of(sweep, facts), sweep_dir)}
     if sweep != begun:
         sweep_dir.write_sweep(sweep, {k: v for k, v in facts.items() if k != "schema"})
     return Begun(search_of(sweep, facts), warnings, told)
@@ -225,6 +227,11 @@ def renewed(request: Request, begun: Sweep, facts: dict[str, Any]) -> tuple[Swee
         return sweep, facts
     earlier = [*facts.get("earlier", []), {"until": until, "sweep": spec.as_dict(begun)}]
     return sweep, {**facts, "earlier": earlier}
+
+
+def outside(search: Search, sweep_dir: SweepDir) -> list[int]:
+    """The trials of earlier versions that the sweep, as it is now, could not have."""
+    return [t.number for t in sweep_dir.history(search) if not search.informs(t)]
 
 
 def edits_of(request: Request) -> list[str]:

@@ -269,7 +269,7 @@ class Search:
             run = {**run, "seed": version.sweep.run.seed}
         if params is None or version.runs.nested(params) != run:
             return None
-        return params
+        return params if version.runs.objection(params) is None else None
 
     def _twin(self, trial: Trial, trials: Sequence[Trial]) -> int | None:
         """The first trial before this one that trains the same run."""

@@ -140,7 +140,8 @@ class SweepRun:
                 return complain(str(error), TEMPORARY)
             begun = begin(self.request, self.text, hello)
             trials, crew = self._opened(begun), Crew(children, {0: hello} if hello else {})
-            self._foretell(begun.search, trials, crew)
+            # By a search of its own: what it foresees is not remembered as what was.
+            self._foretell(self.sweep_dir.search(), trials, crew)
             try:
                 search = begun.search
                 store = stack.enter_context(opened(self.sweep_dir.study, search, trials))

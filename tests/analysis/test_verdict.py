@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,35 @@ def test_commands_name_the_trial_and_survive_a_shell(write: Write, trial: Trial)
     assert generate("my runs/small/trials/0007") == (
         "python -m tinygpt.generate 'my runs/small/trials/0007'"
     )
+
+
+def test_a_winner_that_the_file_would_not_have_any_more_is_said_to_be_one(
+    write: Write, trial: Trial
+) -> None:
+    sweep = Sweep.load(write(trial(0), trial(1, value=1.5)))
+    for outside, said in (([1], True), ([0], False), (None, False)):
+        now = dataclasses.replace(sweep, meta={**sweep.meta, "outside": outside})
+        assert ("lies outside of the space as it is now" in judge(now).sentence) == said
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        (
+            [{"state": "pruned"}],
+            "Trial 0, the baseline, is best: 2.0000 nats per character. "
+            "The other trial was pruned on the way.",
+        ),
+        ([{"state": "pruned"}] * 3, "The other 3 were pruned on the way."),
+        ([{"state": "failed"}], "Only trial 0, the baseline, is complete: 2.0000"),
+    ],
+)
+def test_the_only_one_that_was_not_pruned_is_best_once_all_are_done(
+    write: Write, trial: Trial, others: list[dict[str, Any]], said: str
+) -> None:
+    rows = [{}, *others]
+    directory = write(*[trial(n, **row) for n, row in enumerate(rows)], planned=len(rows))
+    assert said in judge(Sweep.load(directory)).sentence
 
 
 LOSS, SIZE = ({"metric": metric, "direction": "minimize"} for metric in ("val_loss", "params"))
