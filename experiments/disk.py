@@ -55,5 +55,5 @@ def reserve(sweep: Sweep, vocabulary: int) -> float:
 
 
 def remove(directory: Path) -> None:
-    """Remove a directory of checkpoints, leaving it empty; one that is gone already is fine."""
+    """Remove a directory of checkpoints; what cannot be removed only goes on taking room."""
     shutil.rmtree(directory, ignore_errors=True)

@@ -1,6 +1,6 @@
 """The one process that owns a sweep: it decides, workers train.
 
-What is trained next and what stops is the roster's affair (experiments/roster.py); here workers are
+The roster (experiments/roster.py) says what is trained next and what stops; here workers are
 started, heard and buried.
 """
 

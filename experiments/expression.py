@@ -63,11 +63,6 @@ class Expression:
         return _value(self._root, names)
 
 
-def free_names(*expressions: Expression) -> tuple[str, ...]:
-    """The names that any of the expressions needs, in the order of their first use."""
-    return tuple(dict.fromkeys(name for one in expressions for name in one.names))
-
-
 def _read(text: str) -> ast.expr:
     """The tree of a text, once it is known not to be nested too deeply to walk."""
     try:

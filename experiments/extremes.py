@@ -9,7 +9,6 @@ from experiments.parameter import Scalar, Searched
 from experiments.space import Values
 from tinygpt import size
 from tinygpt.config import RunConfig
-from tinygpt.flops import flops_per_token
 from tinygpt.schema import ConfigError
 
 MAX_TRIED = 2_000
@@ -36,11 +35,6 @@ def extremes(
     they are many, at either end; None if none of these can be trained."""
     found = list(itertools.islice(_trainable(runs), MAX_TRIED))
     return (min(found, key=cost), max(found, key=cost)) if found else None
-
-
-def step_flops(vocabulary: int) -> Callable[[RunConfig], float]:
-    """The cost of a run as the operations of one update."""
-    return lambda run: flops_per_token(run.model, vocabulary) * run.tokens_per_step
 
 
 def checkpoint_bytes(vocabulary: int) -> Callable[[RunConfig], float]:

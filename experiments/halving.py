@@ -6,6 +6,7 @@ Everything is a function of the trials' losses at the rungs, so in whatever orde
 on however many workers, the same ones are promoted.
 """
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ def cohorts(options: Halving, max_iters: int) -> Iterator[Cohort]:
         index, first = index + 1, first + size
 
 
+@functools.cache
 def cohort_of(options: Halving, max_iters: int, number: int) -> Cohort:
     """The cohort of a trial."""
     return next(c for c in cohorts(options, max_iters) if number < c.end)

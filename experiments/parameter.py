@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from experiments.expression import Expression
+from experiments.operations import Scalar as Scalar
 from tinygpt.schema import Checked, Problem, Range
 
 MAX_ENUMERATED = 10_000
 
-Scalar = float | int | str | bool | None
 Condition = dict[str, tuple[Scalar, ...]]
 
 

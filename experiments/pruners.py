@@ -24,11 +24,9 @@ class NonePruner(Checked):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MedianPruner(Checked):
-    """Stops a trial whose best loss so far is worse than the median of the others' at that step
-    (Golovin et al. 2017, "Google Vizier")."""
+class Quantile(Checked):
+    """A pruner that compares a trial's best loss so far with the others' at that step."""
 
-    type: Literal["median"] = "median"
     n_startup_trials: Count = 5
     """Complete trials before which nothing is pruned."""
     n_warmup_steps: Count = 0
@@ -42,23 +40,21 @@ class MedianPruner(Checked):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PercentilePruner(Checked):
+class MedianPruner(Quantile):
+    """Stops a trial whose best loss so far is worse than the median of the others' at that step
+    (Golovin et al. 2017, "Google Vizier")."""
+
+    type: Literal["median"] = "median"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PercentilePruner(Quantile):
     """Stops a trial whose best loss so far is not among the best `percentile` percent of the
     others' at that step (Golovin et al. 2017, "Google Vizier", with another quantile)."""
 
     type: Literal["percentile"] = "percentile"
     percentile: Annotated[float, Range(minimum=0, maximum=100)]
     """Percent of the trials that go on; 50 is the median."""
-    n_startup_trials: Count = 5
-    """Complete trials before which nothing is pruned."""
-    n_warmup_steps: Count = 0
-    """Steps before which a trial is not pruned."""
-    interval_steps: Positive = 1
-    """Steps between checks."""
-    n_min_trials: Positive = 1
-    """Losses of others at a step below which it is not judged."""
-    exempt: Fraction = 0.0
-    """Share of trials that is never pruned, chosen by the seed: the report's pruning audit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

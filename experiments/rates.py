@@ -1,6 +1,5 @@
 """What the trials of a sweep take, from figures measured at a few of its runs."""
 
-import dataclasses
 import math
 import statistics
 from collections.abc import Callable, Sequence
@@ -189,8 +188,3 @@ def measured(run: RunConfig, rows: Sequence[dict[str, object]], characters: int)
         snapshot=max(0.0, save - SAVE_SECONDS),
     )
     return Point(run, figures)
-
-
-def as_message(figures: Figures) -> dict[str, float]:
-    """The figures as they go through a pipe."""
-    return dataclasses.asdict(figures)

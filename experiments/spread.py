@@ -25,8 +25,8 @@ def widest(sweeps: Sequence[Sweep]) -> dict[str, BaseDistribution]:
 
 
 def _hull(parameters: Sequence[Searched]) -> BaseDistribution:
-    """The last one's own distribution, if nothing but the bounds has changed a wider one, else a
-    list of choices or a plain range."""
+    """The distribution of parameters that are all alike; else every choice of any, or a range
+    from the lowest to the highest bound, whole and logarithmic where all are."""
     last, kinds = parameters[-1], {type(one) for one in parameters}
     if all(one == last for one in parameters):
         return distribution(last)

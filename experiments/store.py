@@ -10,9 +10,9 @@ from pathlib import Path
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 
-from experiments.frozen import user_attrs, values
+from experiments.frozen import frozen, user_attrs, values
 from experiments.search import Search
 from experiments.snapshot import STATES
 from experiments.spread import widest
@@ -47,7 +47,8 @@ class Store:
 
     def add(self, trial: Trial) -> None:
         """Create the next trial; its number is the one that the sweep gave it."""
-        self._storage.create_new_trial(self._study, template_trial=self._frozen(trial))
+        template = frozen(trial, self._distributions, self._sweep.objective, trial.number)
+        self._storage.create_new_trial(self._study, template_trial=template)
 
     def report(self, number: int, step: int, value: float) -> None:
         """Add a running trial's loss at a step; the same again changes nothing."""
@@ -60,17 +61,6 @@ class Store:
             self._storage.set_trial_user_attr(trial_id, name, attr)
         told = values(trial, self._sweep.objective)
         self._storage.set_trial_state_values(trial_id, STATES[trial.state], told)
-
-    def _frozen(self, trial: Trial) -> FrozenTrial:
-        distributions = {key: self._distributions[key] for key in trial.params}
-        return create_trial(
-            state=STATES[trial.state],
-            values=values(trial, self._sweep.objective),
-            params=dict(trial.params),
-            distributions=distributions,
-            intermediate_values=dict(trial.reports),
-            user_attrs=user_attrs(trial),
-        )
 
     def close(self) -> None:
         """Let go of the database."""

@@ -9,13 +9,15 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from experiments import disk
-from experiments.extremes import checkpoint_bytes, extremes, step_flops
+from experiments.extremes import checkpoint_bytes, extremes
 from experiments.parameter import CategoricalParameter, FloatParameter, IntParameter, Searched
 from experiments.snapshot import distribution
 from experiments.spec import Sweep
 from experiments.spread import widest
 from experiments.trial import State, Trial
 from experiments.twin import take_result
+from tinygpt.config import RunConfig
+from tinygpt.flops import flops_per_token
 from tinygpt.rundir import RunDir
 
 Make = Callable[..., Sweep]
@@ -78,9 +80,14 @@ def test_removing_checkpoints_twice_is_fine(tmp_path: Path) -> None:
     assert not (tmp_path / "checkpoints").exists()
 
 
+def step_flops(run: RunConfig) -> float:
+    """The operations of one update over a text of 17 characters."""
+    return flops_per_token(run.model, 17) * run.tokens_per_step
+
+
 def test_the_smallest_and_the_largest_run_are_corners_of_the_space(make_sweep: Make) -> None:
     sweep = make_sweep(constraints=["model.d_model * model.d_head <= 128"])
-    for cost in (step_flops(17), checkpoint_bytes(17)):
+    for cost in (step_flops, checkpoint_bytes(17)):
         found = extremes(sweep.configurations(17), cost)
         assert found is not None
         assert [run.model.d_model for run in found] == [8, 16]
@@ -89,7 +96,7 @@ def test_the_smallest_and_the_largest_run_are_corners_of_the_space(make_sweep: M
 
 def test_where_nothing_can_be_trained_there_are_no_extremes(make_sweep: Make) -> None:
     sweep = make_sweep(constraints=["params < 1"])
-    assert extremes(sweep.configurations(17), step_flops(17)) is None
+    assert extremes(sweep.configurations(17), step_flops) is None
 
 
 RATE = FloatParameter(low=0.1, high=0.5, log=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from experiments.expression import MAX_LENGTH, Expression, free_names
+from experiments.expression import MAX_LENGTH, Expression
 
 VALUES: dict[str, Any] = {
     "model.d_model": 128,
@@ -192,9 +192,6 @@ def test_names_are_told_once_in_the_order_of_their_first_use() -> None:
     assert set(expression.names) == {"a", "b.c", "d", "e.f.g"}
     assert Expression.parse("z + a * z - max(m.n, a)").names == ("z", "a", "m.n")
     assert Expression.parse("1 + 2").names == ()
-    two = [Expression.parse("a + b"), Expression.parse("c + a")]
-    assert free_names(*two) == ("a", "b", "c")
-    assert free_names() == ()
 
 
 def test_equal_texts_are_equal_expressions_and_one_can_be_stored() -> None:
