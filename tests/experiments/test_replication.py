@@ -7,7 +7,7 @@ import pytest
 import simulation
 from simulation import VOCABULARY, Workers
 
-from experiments.replication import Entrant, can_win, contender, entrants, identity, seed_of
+from experiments.replication import Entrant, can_win, contender, entrants, identity, means, seed_of
 from experiments.search import Search
 from experiments.spec import Sweep
 from experiments.trial import State, Trial
@@ -183,3 +183,13 @@ def test_the_sampler_sees_the_mean_of_a_configuration(make: Make) -> None:
     search = Search(sweep, VOCABULARY)
     (seen,) = search._configurations(search.version(3), 3, there)
     assert (seen.value, seen.params) == (3.0, params)
+
+
+def test_a_result_that_was_taken_over_is_no_second_opinion() -> None:
+    params = {"train.learning_rate": 0.01}
+    trials = [
+        Trial(0, params, "complete", 2.0),
+        Trial(1, params, "complete", 2.0, same_as=0),
+        Trial(2, params, "complete", 3.0, replicate=1),
+    ]
+    assert means(trials) == {0: 2.5}

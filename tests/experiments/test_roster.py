@@ -158,3 +158,22 @@ def test_checkpoints_of_the_worst_make_room(take_over: Open, sweep_dir: SweepDir
     roster = take_over(max_disk="1KB", max_concurrent=1)
     assert [sweep_dir.trial(n).checkpoints.exists() for n in (0, 1)] == [False, True]
     assert roster.left() == 2
+
+
+def test_a_cohort_that_has_begun_is_filled_though_fewer_trials_are_asked_now(
+    take_over: Open, sweep_dir: SweepDir
+) -> None:
+    roster = take_over(pruner={**HALVING, "cohort": 2})
+    for number in range(2):
+        begun = roster.next(range(number))
+        assert begun is not None
+        assert begun.number == number
+        evaluate(roster, sweep_dir, number, 10, 2.0 + number)
+    third = roster.next({0, 1})
+    assert third is not None
+    assert third.number == 2
+    fewer = take_over(pruner={**HALVING, "cohort": 2}, trials=2)
+    last = fewer.next({0, 1, 2})
+    assert last is not None
+    assert last.number == 3
+    assert fewer.next({0, 1, 2, 3}) is None
