@@ -1,5 +1,6 @@
 """Files of a run as plain values, whatever a kill left of them."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,9 +14,10 @@ class UnreadableError(ValueError):
 
 
 def read_object(path: Path) -> Row | None:
-    """Return the JSON object in `path`, None when there is no such file.
+    """Return the JSON object in `path` without its digest, None when there is no such file.
 
-    Raises UnreadableError for anything that is not one JSON object in UTF-8.
+    Raises UnreadableError for anything that is not one JSON object in UTF-8, and for one whose
+    `digest` (the sha256 of the rest as sorted JSON) is of something else.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -25,7 +27,23 @@ def read_object(path: Path) -> Row | None:
         raise UnreadableError(f"{path}: {error}") from error
     if not isinstance(value, dict):
         raise UnreadableError(f"{path}: holds {type(value).__name__}, not an object")
+    digest = value.pop("digest", None)
+    if digest is not None and digest != _digest(value):
+        raise UnreadableError(f"{path}: not as it was written")
     return value
+
+
+def _digest(value: Row) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def refuse_other(path: Path, sha256: object) -> None:
+    """Raise UnreadableError unless the bytes of `path` have this digest; None: unless it is not
+    there."""
+    there = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    if there != sha256:
+        raise UnreadableError(f"{path}: not as it was when its run ended")
 
 
 def read_rows(path: Path) -> list[Row]:

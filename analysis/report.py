@@ -1,30 +1,46 @@
 """The report's files, written beside the record of their sweep."""
 
+import contextlib
 import dataclasses
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from analysis import figures, markdown, page, stats, tables
 from analysis.checks import Check, run_checks
-from analysis.load import Sweep
+from analysis.load import LoadError, Sweep
 from analysis.verdict import judge
 
 
 def write(sweep: Sweep) -> Path:
     """Write every file of the report into `report/` of the sweep and return that folder.
 
-    Each file is replaced as a whole. Raises OSError when the folder cannot be written.
+    Each file is replaced as a whole; who writes the same report meanwhile is waited for. Raises
+    OSError when the folder cannot be written, LoadError when a link stands in it or in its place.
     """
-    folder = sweep.directory / "report"
-    for name, content in render(sweep).items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, content)
+    refuse_links(sweep.directory)
+    folder, files = sweep.directory / "report", render(sweep)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        for name, content in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _replace(path, content)
     return folder
+
+
+def refuse_links(directory: Path) -> None:
+    """Raise LoadError if a sweep's directory or its report is a symbolic link or holds one."""
+    folder = directory / "report"
+    below = () if folder.is_symlink() else folder.rglob("*")
+    for path in (directory, folder, *below):
+        if path.is_symlink():
+            problem = "is a symbolic link, and no report is written through one; remove it"
+            raise LoadError(f"{path}: {problem}, or name the directory it leads to", 3)
 
 
 def render(sweep: Sweep) -> Mapping[str, bytes]:
@@ -68,10 +84,27 @@ def _json(checks: list[Check]) -> str:
     return json.dumps({"schema": 1, "checks": found}, indent=2, allow_nan=False) + "\n"
 
 
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Be the only one that writes into a folder."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
+        os.close(descriptor)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Replace a file by new content; a reader finds the old or the new, also after a power cut."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)  # what one that was killed had begun, or a planted link
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
         temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None

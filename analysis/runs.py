@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from analysis import space
 from analysis.frames import number
-from analysis.records import Row, UnreadableError, at, read_object, read_rows
+from analysis.records import Row, UnreadableError, at, read_object, read_rows, refuse_other
 
 T = TypeVar("T")
 NO_VALUE = "the objective is not a finite number"
@@ -32,10 +32,12 @@ class Run:
 
 @dataclass
 class _Folder:
-    """Reads the files of a trial and remembers which of them could not be read."""
+    """Reads the files of a trial and remembers which of them could not be read, or are not those
+    that its result `promised`."""
 
     path: Path
     unreadable: list[str] = field(default_factory=list)
+    promised: Row = field(default_factory=dict)
 
     def object(self, name: str) -> Row:
         return self._try(read_object, name) or {}
@@ -46,6 +48,8 @@ class _Folder:
 
     def _try(self, read: Callable[[Path], T], name: str) -> T | None:
         try:
+            if name in self.promised:
+                refuse_other(self.path / name, self.promised[name])
             return read(self.path / name)
         except UnreadableError:
             self.unreadable.append(f"trials/{self.path.name}/{name}")
@@ -59,8 +63,10 @@ def read_run(path: Path, parameters: space.Space) -> Run:
     """
     folder = _Folder(path)
     trial = int(path.name)
-    config = folder.object("config.json")
     result = folder.object("result.json")
+    files = result.get("files")
+    folder.promised = files if isinstance(files, dict) else {}
+    config = folder.object("config.json")
     copied = _is_step(result.get("same_as"))
     rows = [] if copied else folder.rows("metrics.jsonl")
     curve = _curve(trial, rows, folder.rows("timings.jsonl"))

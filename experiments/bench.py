@@ -17,7 +17,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from experiments import halved, headline, overheads, prices, races
+from experiments import halved, headline, overheads, prices, races, safety
 from experiments.arguments import positive
 from experiments.contest import ContestError, Entry, contending
 from tinygpt import corpus
@@ -200,6 +200,21 @@ def whole(console: Console, text: Result, rounds: int) -> Result:
     return {s.name: asdict(s) for s in sides}
 
 
+def safe(console: Console, text: Result, rounds: int) -> Result:
+    """Eight checkpoints a round, and one whole sweep. On the disk that this is started on: one in
+    memory would cost nothing."""
+    with tempfile.TemporaryDirectory(dir=".") as directory:
+        one = safety.saving(text, 8 * rounds, Path(directory))
+        of_all = safety.share(Path(directory))
+    more = f"{one.safe - one.plain:+.1f}"
+    rows = [("torch.save", f"{one.plain:.1f}", ""), ("safe", f"{one.safe:.1f}", more)]
+    title = f"A checkpoint of {one.parameters:,} parameters"
+    show(console, title, ("", "ms", "more"), rows)
+    part = of_all.checkpoints / of_all.seconds
+    console.print(f"all checkpoints of sweeps/{safety.SWEEP.name}: {part:.1%} of its time")
+    return {"one": asdict(one), "share": asdict(of_all)}
+
+
 def show(
     console: Console, title: str, columns: Sequence[str], rows: Iterable[Iterable[object]]
 ) -> None:
@@ -217,6 +232,7 @@ SECTIONS: dict[str, Callable[[Console, Result, int], Result]] = {
     "workers": workers,
     "recipes": recipes,
     "overheads": costs,
+    "safety": safe,
     "decisions": decisions,
     "distance": distance,
     "promotion": promotion,

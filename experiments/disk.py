@@ -1,6 +1,6 @@
 """How much of `max_disk` the checkpoints of finished trials may take, and which of them go."""
 
-import shutil
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from experiments.halving import cohorts
 from experiments.pruners import Halving
 from experiments.spec import Sweep
 from experiments.trial import Trial
+from tinygpt import durable
 
 
 def dropped(trials: Sequence[Trial], sizes: Mapping[int, float], limit: float) -> list[int]:
@@ -56,4 +57,5 @@ def reserve(sweep: Sweep, vocabulary: int) -> float:
 
 def remove(directory: Path) -> None:
     """Remove a directory of checkpoints; what cannot be removed only goes on taking room."""
-    shutil.rmtree(directory, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        durable.remove_tree(directory)

@@ -9,22 +9,21 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from experiments import process
 from experiments.account import Account
-from experiments.process import Child, Message
+from experiments.process import Child, Message, describe
 from experiments.roster import Roster
 from experiments.sweepdir import SweepDir
 from experiments.terminal import Terminal
 from experiments.trial import Trial
+from experiments.watch import SILENT_SECONDS, Watch, Worker
+from experiments.worklog import last_line, tail
 from tinygpt import checkpoint, config
 from tinygpt.exits import BAD_INPUT, BUSY, TEMPORARY, UNUSABLE_RECORD
 from tinygpt.schema import ConfigError
 
 TICK_SECONDS = 0.2
-MAX_RETRIES = 3
-"""How often a trial whose worker died is tried again without having come further."""
 
 
 @dataclass
@@ -33,16 +32,6 @@ class Halt:
 
     code: int
     reason: str
-
-
-@dataclass(eq=False)
-class Worker:
-    """A worker process and the trial it is at."""
-
-    number: int
-    child: Child
-    ready: bool = False
-    trial: int | None = None
 
 
 @dataclass(eq=False)
@@ -64,12 +53,17 @@ class Driver:
         children: list[Child],
         terminal: Terminal,
         account: Account,
+        *,
+        silent_seconds: float = SILENT_SECONDS,
     ) -> None:
+        """A worker that says nothing for `silent_seconds` is told of."""
         self.sweep_dir, self.roster = sweep_dir, roster
         self.terminal, self.account = terminal, account
         # The first worker has said that it is ready before there was a driver.
         self.workers = [Worker(i, child, ready=i == 0) for i, child in enumerate(children)]
         self.halt: Halt | None = None
+        timeout = roster.sweep.worker_timeout
+        self._watch = Watch(sweep_dir, terminal, timeout, silent_seconds)
         self._stopping = False
         self._attempts: Counter[tuple[int, int]] = Counter()
         self._selector = selectors.DefaultSelector()
@@ -80,21 +74,38 @@ class Driver:
         """Hear a child that is no worker."""
         self._selector.register(listener.child, selectors.EVENT_READ, listener)
 
-    def run(self, should_stop: Callable[[], bool]) -> None:
+    def run(
+        self, should_stop: Callable[[], bool], is_late: Callable[[], bool] = lambda: False
+    ) -> None:
         """Return when all trials are finished, or, once `should_stop` or a halt, when every worker
-        has saved its trial."""
+        has saved its trial; those that have not when it `is_late` are killed."""
         while True:
             if (should_stop() or self.halt) and not self._stopping:
                 self._stop()
             if not self._stopping:
                 self._assign()
-            if not any(worker.trial is not None for worker in self.workers) and self._idle():
+            if not self._at_work() and self._idle():
                 return
-            for key, _ in self._selector.select(TICK_SECONDS):
-                if isinstance(key.data, Worker):
-                    self._hear(key.data)
-                else:
-                    self._overhear(key.data)
+            self._listen()
+            for worker in self._at_work():
+                if self._stopping and is_late():
+                    self._watch.end(worker)
+
+    def _at_work(self) -> list[Worker]:
+        return [worker for worker in self.workers if worker.trial is not None]
+
+    def _listen(self) -> None:
+        began = time.monotonic()
+        heard = self._selector.select(TICK_SECONDS)
+        # More would be a time in which this process itself was stopped.
+        listened = min(TICK_SECONDS, time.monotonic() - began)
+        for key, _ in heard:
+            if isinstance(key.data, Worker):
+                self._hear(key.data)
+            else:
+                self._overhear(key.data)
+        for worker in self._at_work():
+            self._watch.look(worker, listened)
 
     def _overhear(self, listener: Listener) -> None:
         successor = listener.hear()
@@ -109,12 +120,13 @@ class Driver:
     def _stop(self) -> None:
         self._stopping = True
         for worker in self.workers:
-            worker.child.send(verdict="stop")
+            if worker.child.alive:
+                worker.child.send(verdict="stop")
 
     def _assign(self) -> None:
         for worker in self.workers:
             if worker.ready and worker.trial is None and (trial := self._next()) is not None:
-                worker.trial = trial.number
+                worker.begin(trial.number)
                 self.account.starts(worker.number, time.monotonic())
                 path, measure = self.sweep_dir.trial(trial.number).path, self._measures()
                 worker.child.send(run=str(path), measure=measure)
@@ -133,7 +145,9 @@ class Driver:
         return any(one.metric == "seconds_per_token" for one in self.roster.sweep.objective)
 
     def _hear(self, worker: Worker) -> None:
+        worker.speaks()
         for message in worker.child.receive():
+            worker.step = message.get("step", worker.step)
             self._answer(worker, message)
         if not worker.child.alive:
             self._bury(worker)
@@ -160,14 +174,14 @@ class Driver:
                 self.halt = self.halt or Halt(code, message["reason"])
             case "storage":
                 self._release(worker, message)
-                advice = "no room left; make some and" if message["full"] else "storage failed;"
-                reason = f"{message['reason']}: {advice} run the same command again"
-                self.halt = self.halt or Halt(TEMPORARY, reason)
+                self.halt = self.halt or Halt(message["code"], message["reason"])
 
     def _started(self, trial: Trial, step: int, warning: str | None) -> None:
         if step:
             self.sweep_dir.log("trial_resumed", trial=trial.number, step=step)
         if warning:
+            # What was computed by then may come out otherwise from here on.
+            self.roster.forget(trial.number, step)
             self.sweep_dir.log("warning", trial=trial.number, warning=warning)
             self.terminal.warn(f"trial {trial.number}: {warning}")
         self.terminal.started(trial, step, self.roster.config_of(trial.number))
@@ -213,6 +227,7 @@ class Driver:
         self._selector.unregister(worker.child)
         code, words = worker.child.join(), worker.child.last_words()
         worker.child.close()
+        how, worker.killed = worker.killed or describe(code), None
         number, worker.trial = worker.trial, None
         if self._stopping:
             return
@@ -221,7 +236,7 @@ class Driver:
             self.halt = Halt(TEMPORARY, f"a worker does not start: {words}")
             return
         if number is not None:
-            self._retry(number, f"its worker died ({describe(code)})")
+            self._retry(number, f"its worker died ({how})")
             self.account.ends(worker.number, time.monotonic(), {})
         worker.child = process.worker(worker.number, self.roster.sweep.devices)
         worker.ready = False
@@ -235,9 +250,9 @@ class Driver:
         attempts = self._attempts[number, step]
         if run_dir.read_result() is not None:
             self._conclude(number)
-        elif attempts > MAX_RETRIES:
-            words = last_line(run_dir.log)
-            run_dir.conclude("failed", f"{reason} {attempts} times at step {step}: {words}")
+        elif attempts > self.roster.sweep.max_retries:
+            reason = f"{reason} {attempts} times at step {step}: {last_line(run_dir.log)}"
+            run_dir.conclude("failed", reason, tail(run_dir.log))
             self._conclude(number)
         else:
             self.terminal.warn(f"trial {number}: {reason}; going on from step {step}")
@@ -250,23 +265,12 @@ class Driver:
         assert worker.trial is not None, "a worker without a trial spoke of one"
         return self.roster.trials[worker.trial]
 
-    def close(self) -> None:
-        """Let every worker save and leave."""
+    def close(self, is_late: Callable[[], bool] = lambda: False) -> None:
+        """Let every worker save and leave; those that stay are killed, sooner if it `is_late`."""
         for worker in self.workers:
             worker.child.dismiss()
         for worker in self.workers:
             if worker.child.alive:
-                worker.child.join()
+                worker.child.join(hurry=is_late)
                 worker.child.close()
         self._selector.close()
-
-
-def last_line(log: Path) -> str:
-    """What a worker wrote last, in one line."""
-    text = log.read_text(errors="replace") if log.exists() else ""
-    return (text.strip().splitlines() or ["it said nothing"])[-1]
-
-
-def describe(code: int) -> str:
-    """An exit code in words."""
-    return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -12,7 +12,7 @@ from experiments.spec import Sweep
 from tinygpt import schema, wording
 from tinygpt.schema import Problem
 
-SPENDING = ("trials", "budget", "max_disk", "devices", "wandb")
+SPENDING = ("trials", "budget", "max_retries", "worker_timeout", "max_disk", "devices", "wandb")
 """The keys no trial depends on."""
 SEARCH = ("space", "constraints", "sampler", "pruner", "enqueue", "max_concurrent")
 """The keys that only decide which trials come next and how long they train."""

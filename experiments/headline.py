@@ -43,13 +43,21 @@ def sweep(out: Path) -> Side:
     Raises ContestError if it does not come to its end.
     """
     began = time.perf_counter()
-    command = [sys.executable, "-m", "experiments.sweep", str(SWEEP), "--out", str(out)]
-    command += ["--no-progress", "--set", "wandb.mode=offline"]
-    ended = subprocess.run(command, stdout=subprocess.DEVNULL)
+    sweep_dir = SweepDir(swept(SWEEP, out))
     seconds = time.perf_counter() - began
-    if ended.returncode != DONE:
-        raise ContestError(f"{SWEEP.name} ended with exit code {ended.returncode}")
-    sweep_dir = SweepDir(out / SWEEP.stem)
     trials = sweep_dir.history(sweep_dir.search())
     best = min(t.value for t in trials if t.state == "complete" and t.value is not None)
     return Side(f"the sweep of sweeps/{SWEEP.name}", len(trials), best, seconds)
+
+
+def swept(file: Path, out: Path, *options: str) -> Path:
+    """Run a sweep's command to its end, nothing uploaded; the directory that it made in `out`.
+
+    Raises ContestError if it does not come to its end.
+    """
+    command = [sys.executable, "-m", "experiments.sweep", str(file), "--out", str(out), *options]
+    command += ["--no-progress", "--set", "wandb.mode=offline"]
+    ended = subprocess.run(command, stdout=subprocess.DEVNULL)
+    if ended.returncode != DONE:
+        raise ContestError(f"{file.name} ended with exit code {ended.returncode}")
+    return out / file.stem

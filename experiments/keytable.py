@@ -26,6 +26,7 @@ EXAMPLES = {
     "constraints": '["params_millions <= 1.0"]',
     "enqueue": "[{train.learning_rate: 1e-3}]",
     "devices": "[0, 0, 1]",
+    "worker_timeout": "10m",
     "max_disk": "2GB",
     "budget.time": "2h",
     "budget.tokens": "1e9",

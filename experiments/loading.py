@@ -8,16 +8,17 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
-from tinygpt.schema import ConfigError, Problem
+from tinygpt import wording
+from tinygpt.schema import DIGITS, ConfigError, Problem
 from tinygpt.schema import Path as Keys
 
+MAX_BYTES = 1 << 18
 MAX_DEPTH = 20
-MAX_VALUES = 20_000
-MAX_BYTES = 1 << 20
+MAX_VALUES = 10_000
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,39 @@ class Document:
         return self.places.get(keys, (1, 1))
 
 
+class _TooMuchError(yaml.MarkedYAMLError):
+    """A file that would take more time or memory than a sweep can need."""
+
+
 class _Loader(yaml.SafeLoader):
-    """Composes nodes, with the scalars of YAML 1.2's core schema."""
+    """Composes nodes, with the scalars of YAML 1.2's core schema, as long as there are not too many
+    of them; that is found out while they are read, not afterwards."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own interface)
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._nodes = self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self._nodes += 1
+        if self._nodes > MAX_VALUES:
+            self._refuse(f"more than {MAX_VALUES:,} values, aliases counted")
+        self._depth += 1
+        if self._depth > MAX_DEPTH + 1:
+            self._refuse(f"nested deeper than {MAX_DEPTH} levels")
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def fetch_flow_collection_start(self, token: Any) -> None:
+        # Here and not only above: to find a key, the scanner runs far ahead of the nodes.
+        if self.flow_level > MAX_DEPTH:
+            self._refuse(f"nested deeper than {MAX_DEPTH} levels")
+        super().fetch_flow_collection_start(token)
+
+    def _refuse(self, problem: str) -> NoReturn:
+        raise _TooMuchError(problem=problem, problem_mark=self.get_mark())
 
 
 ADVICE = {
@@ -60,6 +90,9 @@ ADVICE = {
     "expected ',' or ']'": "close the [ before it",
 }
 
+_TAGS = {
+    f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "seq", "map")
+}
 _INT = r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"
 _FLOAT = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 for _tag, _pattern, _first in (
@@ -90,17 +123,33 @@ def read(path: Path) -> Document:
 
 
 def scalar(text: str) -> Any:
-    """The value of a scalar as YAML reads it, or of a flow list or mapping."""
+    """The value of a setting as YAML reads it: a scalar, a flow list or mapping; what is not YAML
+    is text. Raises ConfigError where a file with that value would be refused."""
+    reader = _Reader()
     try:
+        if len(text) > MAX_BYTES:
+            raise ConfigError([Problem((), f"longer than {MAX_BYTES:,} characters")])
         node = yaml.compose(text, Loader=_Loader)
+        value = None if node is None else reader.value(node, ())
+    except _TooMuchError as error:
+        raise _of_setting(text, str(error.problem)) from None
+    except ConfigError as error:
+        raise _of_setting(text, str(error)) from None
     except yaml.YAMLError:
         return text
-    return None if node is None else _Reader().value(node, ())
+    if reader.problems:
+        raise _of_setting(text, str(reader.problems[0]))
+    return value
+
+
+def _of_setting(text: str, problem: str) -> ConfigError:
+    return ConfigError([Problem((), f"the value {wording.shown(text)}: {problem}")])
 
 
 def _composed(path: Path) -> yaml.Node | None:
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise ConfigError([Problem((), f"{path}: larger than {MAX_BYTES:,} bytes")])
         return yaml.compose(data.decode(), Loader=_Loader)
@@ -112,11 +161,23 @@ def _composed(path: Path) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        told = f"{where}: not YAML: {error.problem}{_advice(error.problem or '')}"
+        kind = "" if isinstance(error, _TooMuchError) else "not YAML: "
+        told = f"{where}: {kind}{error.problem}{_advice(error.problem or '')}"
         raise ConfigError([Problem((), told)]) from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         text = " ".join(str(error).split())
         raise ConfigError([Problem((), f"{path}: not YAML: {text}")]) from None
+
+
+def _key(node: yaml.Node) -> tuple[str, str | None]:
+    """A key as messages name it, and why it cannot be one; None if it can."""
+    if not isinstance(node, yaml.ScalarNode) or node.tag not in _TAGS:
+        return "?", "a key must be plain text"
+    if not node.value.isprintable():
+        return wording.shown(node.value), "a key must be printable"
+    if node.value == "<<":
+        return node.value, "merge keys are not supported; write the keys out"
+    return node.value, None
 
 
 def _advice(problem: str) -> str:
@@ -143,6 +204,9 @@ class _Reader:
             raise ConfigError([Problem((), f"more than {MAX_VALUES:,} values, aliases counted")])
         if len(keys) > MAX_DEPTH:
             raise ConfigError([Problem((), f"nested deeper than {MAX_DEPTH} levels")])
+        if node.tag not in _TAGS:
+            self._problem(keys, f"the tag {node.tag!r} is not supported; write a plain value")
+            return None
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, keys)
         if isinstance(node, yaml.SequenceNode):
@@ -152,17 +216,21 @@ class _Reader:
     def _mapping(self, node: yaml.MappingNode, keys: Keys) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else str(key_node.tag)
+            key, objection = _key(key_node)
             inner, mark = (*keys, key), key_node.start_mark
             if key in values:
-                self.places[inner] = (mark.line + 1, mark.column + 1)
-                self._problem(inner, "the key stands here twice; remove one")
+                objection = "the key stands here twice; remove one"
             self.places[inner] = (mark.line + 1, mark.column + 1)
+            if objection is not None:
+                self._problem(inner, objection)
             values[key] = self.value(value_node, inner)
         return values
 
     def _scalar(self, node: yaml.Node, keys: Keys) -> Any:
         kind = node.tag.rpartition(":")[2]
+        if kind == "int" and len(node.value.lstrip("+-")) > DIGITS:
+            self._problem(keys, f"a whole number may have {DIGITS} digits")
+            return None
         try:
             if kind == "int":
                 return int(node.value, 0 if node.value[:2] in ("0o", "0x") else 10)
@@ -171,10 +239,8 @@ class _Reader:
             if kind == "bool":
                 return {"true": True, "false": False}[node.value.lower()]
         except (ValueError, KeyError):
-            self._problem(keys, f"the tag {kind} does not fit {node.value!r}")
+            self._problem(keys, f"the tag {kind} does not fit {wording.shown(node.value)}")
             return None
-        if kind not in ("str", "null"):
-            self._problem(keys, f"the tag {node.tag!r} is not supported; write a plain value")
         return None if kind == "null" else node.value
 
     def _problem(self, keys: Iterable[str | int], message: str) -> None:

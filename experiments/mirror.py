@@ -200,8 +200,8 @@ class Mirror:
 
 
 def isolate(home: Path) -> None:
-    """Keep W&B's files below the sweep, and W&B from printing or asking."""
-    home.mkdir(parents=True, exist_ok=True)
+    """Keep W&B's files below the sweep and for its owner, and W&B from printing or asking."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.environ.pop("WANDB_SERVICE", None)
     if not os.environ.get("WANDB_MODE"):
         os.environ.pop("WANDB_MODE", None)  # W&B takes an empty one for a mode
@@ -276,6 +276,7 @@ def mode_line(options: WandbConfig, online: bool, path: Path) -> str:
 def main() -> int:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    os.umask(0o077)  # what W&B writes may hold more than the record does
     # Ctrl-C reaches the whole group; only the driver answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(10)

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import math
+import os
 import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from experiments import disk, edits, space, spec
+from experiments import disk, edits, proof, space, spec
 from experiments.loading import Document
 from experiments.parameter import DerivedParameter, Scalar
 from experiments.process import Message
@@ -22,7 +23,6 @@ from experiments.sweepdir import SweepDir, search_of
 from experiments.trial import Trial
 from tinygpt import config, corpus
 from tinygpt.corpus import Corpus
-from tinygpt.files import RecordError
 from tinygpt.schema import ConfigError, Problem
 from tinygpt.source import CorpusError
 
@@ -168,7 +168,7 @@ def refuse_changes(request: Request, text: Corpus) -> None:
 
 
 def _changed_corpus(asked: str, begun: str, text: Corpus) -> Iterator[Problem]:
-    if asked in ("auto", begun) or str(Path(asked).resolve()) == begun:
+    if asked in ("auto", begun) or os.path.realpath(asked) == begun:
         return
     try:
         same = corpus.load(asked).sha256 == text.sha256
@@ -272,21 +272,19 @@ def versions(hello: Message | None) -> dict[str, str]:
     return own | (hello["versions"] if hello else {})
 
 
-def refuse_edits(search: Search, trials: Sequence[Trial], sweep_dir: SweepDir) -> None:
-    """Raise RecordError if a trial has other parameters than the sweep proposes for it: a proposal
-    can be made again at any time. Of long sweeps the last ones are looked at."""
+def refuse_edits(search: Search, trials: Sequence[Trial], sweep_dir: SweepDir) -> set[int]:
+    """Raise RecordError if a trial is not the one that the sweep proposes. Of long sweeps the last
+    ones are looked at; the rest rests on the digests in their results.
+
+    Returns the trials for which that cannot be said yet: what they saw is computed again, since a
+    result was lost, or they are copies of others.
+    """
     slow = isinstance(search.sweep.sampler, GpSampler)
+    early = {trial.number for trial in trials if not search.may_start(trial.number, trials)}
     for trial in trials[-(CHECKED_SLOWLY if slow else CHECKED_TRIALS) :]:
-        if not search.may_start(trial.number, trials):
-            continue  # what it saw then will be computed again: a checkpoint was lost
-        proposed = search.propose(trial.number, trials)
-        there = (dict(trial.params), trial.replicate)
-        if proposed is None or there != (dict(proposed.params), proposed.replicate):
-            path = sweep_dir.trial(trial.number).config
-            raise RecordError(
-                f"{path}: not what this sweep proposes for trial {trial.number}; it, or an earlier "
-                "trial, was edited: restore it from a copy"
-            )
+        if trial.number not in early:
+            proof.refuse_other(search, trial, trials, sweep_dir)
+    return early
 
 
 def facts_of(text: Corpus) -> dict[str, str | int]:

@@ -132,7 +132,8 @@ def figures(estimate: Estimate, path: Path) -> Iterator[tuple[str, str]]:
     yield "one trial", f"{clock(time.cheapest)} to {clock(time.dearest)}, if it is not pruned"
     if estimate.memory is not None:
         yield "memory", _memory(estimate)
-    yield "disk", _disk(estimate, path)
+    little = ", too little" if estimate.disk > free_bytes(path) else ""
+    yield "disk", f"{_disk(estimate, path)}{little}"
 
 
 def _time(estimate: Estimate) -> str:
@@ -142,10 +143,21 @@ def _time(estimate: Estimate) -> str:
 
 
 def _disk(estimate: Estimate, path: Path) -> str:
+    return f"{amount(estimate.disk)} of {amount(free_bytes(path))} free"
+
+
+def free_bytes(path: Path) -> int:
+    """What the disk has free at a path, or where the path will be made."""
     there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
-    free = shutil.disk_usage(there).free
-    warning = ", too little" if estimate.disk > free else ""
-    return f"{amount(estimate.disk)} of {amount(free)} free{warning}"
+    return shutil.disk_usage(there).free
+
+
+def shortage(needed: float, free: float, path: Path) -> str | None:
+    """A warning in one line if a sweep in `path` needs more bytes than its disk has free."""
+    if needed <= free:
+        return None
+    takes = f"what is left of the sweep takes about {amount(needed)}, its disk has {amount(free)}"
+    return f"{path}: {takes} free; make room, set a smaller max_disk, or choose another --out"
 
 
 def _memory(estimate: Estimate) -> str:

@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 Message = dict[str, Any]
 
 ENDING_SECONDS = 15.0
 """How long a child may take to leave once its input is closed; a save is made in that time."""
+TICK_SECONDS = 0.1
 
 
 class Child:
@@ -48,6 +51,19 @@ class Child:
             )
         self._buffer = b""
         self.alive = True
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def is_stopped(self) -> bool:
+        """Whether the kernel lists the child as stopped, by SIGSTOP or a debugger; where there is
+        no /proc that is not known, and false."""
+        try:
+            stat = Path(f"/proc/{self.pid}/stat").read_text(errors="replace")
+        except FileNotFoundError:
+            return False
+        return stat.rpartition(")")[2].split()[0] in ("T", "t")
 
     def fileno(self) -> int:
         """What becomes readable when the child has said something or is gone."""
@@ -84,13 +100,17 @@ class Child:
     def kill(self) -> None:
         self._process.kill()
 
-    def join(self, seconds: float = ENDING_SECONDS) -> int:
-        """Wait for a dismissed child, and kill it if it stays; returns its exit code."""
-        try:
-            return self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait()
+    def join(
+        self, seconds: float = ENDING_SECONDS, hurry: Callable[[], bool] = lambda: False
+    ) -> int:
+        """Wait for a dismissed child, for at most so long and until `hurry`, and kill it if it
+        stays; returns its exit code."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0 and not hurry():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self._process.wait(min(left, TICK_SECONDS))
+        self._process.kill()
+        return self._process.wait()
 
     def close(self) -> None:
         """Let go of the pipes of a child that has left."""
@@ -114,6 +134,11 @@ def worker(number: int, gpus: Sequence[int]) -> Child:
 def gpu_of(number: int, gpus: Sequence[int]) -> int | None:
     """The one of the GPUs that a worker has: they are taken in turn; None if none is named."""
     return gpus[number % len(gpus)] if gpus else None
+
+
+def describe(code: int) -> str:
+    """An exit code in words."""
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def visible(gpu: int, environment: Mapping[str, str]) -> str:

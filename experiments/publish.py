@@ -9,6 +9,7 @@ from experiments import spec
 from experiments.spec import WandbConfig
 from experiments.sweepdir import SweepDir
 from tinygpt.exits import BAD_INPUT, DONE, complain, run_command
+from tinygpt.links import refuse_links
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,6 +33,7 @@ def publish(arguments: argparse.Namespace) -> int:
     from experiments import mirror  # W&B takes half a second to load
 
     path, options = target(arguments)
+    refuse_links(path)
     mirror.isolate(path / "wandb")
     if not mirror.logged_in():
         return complain("W&B: not logged in; `wandb login`, then run this again", BAD_INPUT)

@@ -5,6 +5,7 @@ Eager, in fp32, with torch's own layers, as a user would write it; nothing of ou
 
 import math
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -98,3 +99,8 @@ def training(gpt: GPT, ids: Tensor, config: RunConfig) -> Iterator[None]:
         if step % train.log_interval == 0:
             loss.item()
         yield
+
+
+def save(state: dict[str, Any], path: Path) -> None:
+    """As nanoGPT saves: over the last checkpoint, and nothing is waited for."""
+    torch.save(state, path)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection
 from dataclasses import replace
 
-from experiments import disk, spending
+from experiments import disk, proof, spending
 from experiments.search import Search
 from experiments.store import Store
 from experiments.sweepdir import SweepDir
@@ -34,16 +34,20 @@ class Roster:
         terminal: Terminal,
         *,
         deadline: float | None = None,
+        doubtful: Collection[int] = (),
     ) -> None:
-        """After `deadline` (monotonic clock) no trial begins."""
+        """After `deadline` (monotonic clock) no trial begins. The trials that are `doubtful` are
+        compared with what the sweep proposes for them as soon as it can say that."""
         self.trials, self.search, self.sweep = trials, search, search.sweep
         self._sweep_dir, self._store, self._terminal = sweep_dir, store, terminal
-        self._deadline = deadline
+        self._deadline, self._doubtful = deadline, set(doubtful)
         self.ended: str | None = None
         """Why no further trial begins, though fewer have begun than were planned."""
         self._sizes: dict[int, float] = {}
         self._reserve = disk.reserve(search.sweep, search.vocabulary) if search.sweep.disk() else 0
         self._configs: dict[int, RunConfig] = {}
+        for number, step in store.doubted.items():
+            self.forget(number, step)
         self._resume()
 
     def left(self) -> int:
@@ -55,7 +59,9 @@ class Roster:
 
     def next(self, taken: Collection[int]) -> Trial | None:
         """The trial that is to be trained next, one that was promoted before those that wait for
-        their first rung; a new one if none waits. None if there is nothing to train now."""
+        their first rung; a new one if none waits. None if there is nothing to train now. Raises
+        RecordError if a trial turns out not to be of this sweep."""
+        self._prove()
         while True:
             waiting = [trial for trial in self._ready() if trial.number not in taken]
             if waiting:
@@ -68,6 +74,12 @@ class Roster:
         trial = self.trials[number]
         self.trials[number] = replace(trial, reports={**trial.reports, step: loss})
         self._store.report(number, step, loss)
+
+    def forget(self, number: int, step: int) -> None:
+        """Drop a trial's losses from a step on: they are to be computed again."""
+        trial = self.trials[number]
+        before = {at: loss for at, loss in trial.reports.items() if at < step}
+        self.trials[number] = replace(trial, reports=before)
 
     def verdict(self, number: int, step: int) -> Verdict:
         """What becomes of a trial at a step that it has reported."""
@@ -104,6 +116,12 @@ class Roster:
         if number not in self._configs:
             self._configs[number] = config.run_config(self.search.run_of(self.trials[number]))
         return self._configs[number]
+
+    def _prove(self) -> None:
+        for number in sorted(self._doubtful):
+            if self.search.may_start(number, self.trials):
+                proof.refuse_other(self.search, self.trials[number], self.trials, self._sweep_dir)
+                self._doubtful.discard(number)
 
     def _resume(self) -> None:
         """What a driver that was killed had left undone."""

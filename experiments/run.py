@@ -1,6 +1,7 @@
 """One tracked run: `python -m experiments.run runs/small/trials/0007/config.json`."""
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from experiments.terminal import Terminal
 from tinygpt import config
 from tinygpt.exits import run_command
 from tinygpt.files import BusyError, is_locked
+from tinygpt.interrupt import LIMIT_SECONDS, Interrupt
 from tinygpt.rundir import RunDir
 from tinygpt.schema import ConfigError, Problem
-from tinygpt.train import begin, follow
+from tinygpt.train import LEFT_LATE, begin, follow
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,11 +47,14 @@ def run(arguments: argparse.Namespace) -> int:
     if is_locked(run_dir.lock):
         raise BusyError(f"{run_dir.path}: another process runs it")
     settled, text = begin(requested(arguments.config, arguments.set), run_dir)
-    mirroring = Mirroring(run_dir.path, options, Terminal(run_dir.path.name, 1, 1, progress=False))
-    try:
-        return follow(settled, run_dir, text)
-    finally:
-        mirroring.finish(FINISH_SECONDS)
+    with Interrupt(LIMIT_SECONDS, LEFT_LATE) as interrupt:
+        terminal = Terminal(run_dir.path.name, 1, 1, progress=False)
+        mirroring = Mirroring(run_dir.path, options, terminal)
+        try:
+            code = follow(settled, run_dir, text, interrupt)
+        finally:
+            mirroring.finish(FINISH_SECONDS, interrupt.is_late)
+        return interrupt.exit_code if interrupt else code
 
 
 def requested(path: Path, overrides: list[str]) -> dict[str, Any]:
@@ -70,7 +75,7 @@ def requested(path: Path, overrides: list[str]) -> dict[str, Any]:
 
 def default_out(path: Path) -> Path:
     """runs/NAME-trial-0007 for a trial's config, runs/STEM for a YAML file."""
-    parts = path.resolve().parts
+    parts = Path(os.path.realpath(path)).parts  # a link to itself is no reason to stop here
     if path.name == "config.json" and len(parts) > 4 and parts[-3] == "trials":
         return Path("runs") / f"{parts[-4]}-trial-{parts[-2]}"
     return Path("runs") / path.stem

@@ -88,13 +88,25 @@ class Search:
         if params is None:
             return self._replicate(number, trials, nothing_new=True)
         trial = Trial(number, params)
-        return replace(trial, same_as=self._twin(trial, trials))
+        return replace(trial, same_as=self.twin(trial, trials))
+
+    def twin(self, trial: Trial, trials: Sequence[Trial]) -> int | None:
+        """The first trial before this one that trains the same run."""
+        for number in range(len(self._keys), trial.number):
+            self._keys.append(self._key(trials[number]))
+            self._first.setdefault(self._keys[-1], number)
+        first = self._first.get(self._key(trial))
+        if first is None or first >= trial.number:
+            return None
+        # Under another pruner the same run may have come to another end.
+        pruners = [self.version(number).sweep.pruner for number in (first, trial.number)]
+        return first if pruners[0] == pruners[1] else None
 
     def with_twin(self, trial: Trial, trials: Sequence[Trial]) -> Trial:
         """A running trial of the record with the earlier one whose result it is to take."""
         if trial.state != "running":
             return trial
-        return replace(trial, same_as=self._twin(trial, trials))
+        return replace(trial, same_as=self.twin(trial, trials))
 
     def verdict(self, trial: Trial, step: int, trials: Sequence[Trial]) -> Verdict:
         """What becomes of a running trial at a step that it has reported."""
@@ -270,18 +282,6 @@ class Search:
         if params is None or version.runs.nested(params) != run:
             return None
         return params if version.runs.objection(params) is None else None
-
-    def _twin(self, trial: Trial, trials: Sequence[Trial]) -> int | None:
-        """The first trial before this one that trains the same run."""
-        for number in range(len(self._keys), trial.number):
-            self._keys.append(self._key(trials[number]))
-            self._first.setdefault(self._keys[-1], number)
-        first = self._first.get(self._key(trial))
-        if first is None or first >= trial.number:
-            return None
-        # Under another pruner the same run may have come to another end.
-        pruners = [self.version(number).sweep.pruner for number in (first, trial.number)]
-        return first if pruners[0] == pruners[1] else None
 
     def _key(self, trial: Trial) -> str:
         return json.dumps(self.run_of(trial), sort_keys=True)

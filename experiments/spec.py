@@ -45,7 +45,8 @@ class WandbConfig(Checked):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sweep(Checked):
     """A search over run configs. Its trials are functions of these values, all but `trials` and
-    `budget` (how many there are), `devices`, `max_disk` and `wandb`."""
+    `budget` (how many there are), `max_retries`, `worker_timeout`, `devices`, `max_disk` and
+    `wandb`."""
 
     name: str
     """Names the directory; letters, digits, `.`, `_` and `-`. Default: the file's."""
@@ -79,6 +80,13 @@ class Sweep(Checked):
     """Parameters tried first, in this order; what one leaves out is proposed. Trial 0 is the
     baseline."""
     budget: Budget = field(default_factory=Budget)
+    max_retries: Count = 3
+    """How often a trial whose worker died is tried again without a new checkpoint before it fails;
+    each time it goes on from its last one."""
+    worker_timeout: str | None = None
+    """After so long without a word, as `10m`, a worker is killed and its trial goes on with
+    another; a worker speaks at every step, so longer than an evaluation or a text takes. null:
+    never, a silence is only told."""
     max_disk: str | None = None
     """What the trial directories may take, as `500MB` or `2GB`; checkpoints of the worst finished
     trials go first."""
@@ -129,6 +137,9 @@ class Sweep(Checked):
         if self.max_disk is not None and self.disk() is None:
             shown = wording.shown(self.max_disk)
             yield Problem(("max_disk",), f"must be like 500MB or 2GB, got {shown}")
+        if self.worker_timeout is not None and not budget.seconds(self.worker_timeout):
+            shown = wording.shown(self.worker_timeout)
+            yield Problem(("worker_timeout",), f"must be above 0, like 90s, 10m or 2h, got {shown}")
         metrics = [objective.metric for objective in self.objective]
         for place, metric in enumerate(metrics):
             if metric in metrics[:place]:
@@ -201,8 +212,9 @@ def plain(data: Mapping[str, Any]) -> dict[str, Any]:
     limits = data.get("budget")
     if isinstance(limits, Mapping) and type(limits.get("time")) in (int, float):
         data["budget"] = {**limits, "time": str(limits["time"])}
-    if type(data.get("max_disk")) in (int, float):
-        data["max_disk"] = str(data["max_disk"])
+    for amount in ("max_disk", "worker_timeout"):
+        if type(data.get(amount)) in (int, float):
+            data[amount] = str(data[amount])
     return data
 
 
@@ -212,7 +224,11 @@ def overridden(data: Mapping[str, Any], override: str) -> dict[str, Any]:
     dotted, equals, text = override.partition("=")
     if not equals:
         raise ConfigError([Problem((), f"--set {override}: must have the form key=value")])
-    changed: dict[str, Any] = _with(data, _keys(dotted), loading.scalar(text))
+    keys = _keys(dotted)
+    try:
+        changed: dict[str, Any] = _with(data, keys, loading.scalar(text))
+    except ConfigError as error:
+        raise ConfigError(problem.under(tuple(keys)) for problem in error.problems) from None
     return changed
 
 

@@ -1,24 +1,28 @@
 """The Optuna study in `study.db`: a projection of the trials, written by the driver alone."""
 
 import contextlib
-import os
-import sqlite3
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import optuna
-from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from experiments.database import (
+    DamagedError,
+    Database,
+    Patience,
+    StorageError,
+    is_sound,
+    parts_of,
+)
 from experiments.frozen import frozen, user_attrs, values
 from experiments.search import Search
 from experiments.snapshot import STATES
 from experiments.spread import widest
 from experiments.trial import Trial
-
-LOCK_SECONDS = 60
+from tinygpt import durable
 
 
 class DisagreementError(Exception):
@@ -26,130 +30,170 @@ class DisagreementError(Exception):
 
 
 class Store:
-    """The study of a sweep, opened and brought level with its trials."""
+    """The study of a sweep, opened and brought level with its trials.
 
-    def __init__(self, path: Path, search: Search, trials: Sequence[Trial]) -> None:
+    Everything raises StorageError if the database cannot be used; nothing of a trial is lost then,
+    since the next opening brings it level again.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        search: Search,
+        trials: Sequence[Trial],
+        patience: Patience = Patience(),  # noqa: B008 (frozen)
+    ) -> None:
         """Opens or creates the study. One that is damaged or disagrees with the trials is set aside
         and made anew."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._path, self._sweep = path, search.sweep
+        self._path, self._sweep, self._patience = path, search.sweep, patience
         self._distributions = widest(search.sweeps())
-        if path.exists() and not is_sound(path):
+        if not is_sound(path, patience):
             set_aside(path)
-        self._open()
         try:
-            self._level(trials)
-        except DisagreementError:
-            self.close()
+            self._open(trials)
+        except Exception as error:  # whatever Optuna cannot read is not what was written
+            if isinstance(error, StorageError) and not isinstance(error, DamagedError):
+                raise
             set_aside(path)
-            self._open()
-            self._level(trials)
+            self._open(trials)
 
     def add(self, trial: Trial) -> None:
         """Create the next trial; its number is the one that the sweep gave it."""
         template = frozen(trial, self._distributions, self._sweep.objective, trial.number)
-        self._storage.create_new_trial(self._study, template_trial=template)
+        with self._undisturbed():
+            trial_id = self._storage.create_new_trial(self._study, template_trial=template)
+            self._ids[self._storage.get_trial(trial_id).number] = trial_id
+            self._ids[trial.number]  # another's, if another program has added a trial
 
     def report(self, number: int, step: int, value: float) -> None:
         """Add a running trial's loss at a step; the same again changes nothing."""
-        self._storage.set_trial_intermediate_value(self._id(number), step, value)
+        with self._undisturbed():
+            self._storage.set_trial_intermediate_value(self._ids[number], step, value)
 
     def tell(self, trial: Trial) -> None:
         """Finish a trial that the study has as running."""
-        trial_id = self._id(trial.number)
-        for name, attr in user_attrs(trial).items():
-            self._storage.set_trial_user_attr(trial_id, name, attr)
         told = values(trial, self._sweep.objective)
-        self._storage.set_trial_state_values(trial_id, STATES[trial.state], told)
+        with self._undisturbed():
+            trial_id = self._ids[trial.number]
+            for name, attr in user_attrs(trial).items():
+                self._storage.set_trial_user_attr(trial_id, name, attr)
+            self._storage.set_trial_state_values(trial_id, STATES[trial.state], told)
 
     def close(self) -> None:
         """Let go of the database."""
-        self._storage.engine.dispose()
+        self._database.close()
 
-    def _open(self) -> None:
-        options = {"connect_args": {"timeout": LOCK_SECONDS}}
-        with reporting_storage_errors():
-            self._storage = RDBStorage(f"sqlite:///{self._path}", engine_kwargs=options)
+    def _open(self, trials: Sequence[Trial]) -> None:
+        self._database = Database(self._path, self._patience)
+        try:
+            # Optuna is given a connection and no path, in which it would read braces and SQLAlchemy
+            # a `?`; always the same one, since it opens two at a time and would wait for itself.
+            options = {"creator": lambda: self._database}
+            self._storage = RDBStorage("sqlite:///study.db", engine_kwargs=options)
+            self._study = self._the_study()
+            self._ids: dict[int, int] = {}
+            self.doubted: dict[int, int] = {}
+            """The steps from which on running trials have other losses here than in their record:
+            one of the two is damaged, and which one it is only computing them again will tell."""
+            self._level(trials)
+        except BaseException:
+            self.close()
+            raise
+
+    def _the_study(self) -> int:
+        """The id of the only study that there may be, made if there is none."""
         name, objectives = self._sweep.name, self._sweep.objective
+        if {study.study_name for study in self._storage.get_all_studies()} - {name}:
+            raise DisagreementError
         study = optuna.create_study(
             study_name=name,
             storage=self._storage,
             directions=[one.direction for one in objectives],
             load_if_exists=True,
         )
+        if [direction.name.lower() for direction in study.directions] != [
+            one.direction for one in objectives
+        ]:
+            raise DisagreementError
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names([one.metric for one in objectives])
-        self._study = self._storage.get_study_id_from_name(name)
-
-    def _id(self, number: int) -> int:
-        return self._storage.get_trial_id_from_study_id_trial_number(self._study, number)
+        return self._storage.get_study_id_from_name(name)
 
     def _level(self, trials: Sequence[Trial]) -> None:
         stored = self._storage.get_all_trials(self._study)
+        if [known.number for known in stored] != list(range(len(stored))):
+            raise DisagreementError
         if len(stored) > len(trials):
             raise DisagreementError
         for trial, known in zip(trials, stored, strict=False):
+            self._ids[trial.number] = known._trial_id
             self._catch_up(trial, known)
         for trial in trials[len(stored) :]:
             self.add(trial)
 
     def _catch_up(self, trial: Trial, known: FrozenTrial) -> None:
-        # A resumed trial may have lost reports behind its checkpoint; it will make them again.
-        stored = known.intermediate_values
-        drawn = {key: self._distributions[key] for key in trial.params}
-        same = (known.params, known.distributions) == (trial.params, drawn) and all(
-            stored.get(step, loss) == loss for step, loss in trial.reports.items()
-        )
-        ended, told = known.state != TrialState.RUNNING, values(trial, self._sweep.objective)
-        if not same or (ended and (known.state, known.values) != (STATES[trial.state], told)):
+        if not self._may_become(known, trial):
             raise DisagreementError
+        stored = known.intermediate_values
+        other = [step for step, loss in trial.reports.items() if stored.get(step, loss) != loss]
+        if other:
+            self.doubted[trial.number] = min(other)
         for step in sorted(trial.reports.keys() - stored.keys()):
-            if not ended:
+            if step < min(other, default=step + 1):
                 self.report(trial.number, step, trial.reports[step])
-        if trial.state != "running" and not ended:
+        if trial.state != "running" and known.state == TrialState.RUNNING:
             self.tell(trial)
 
-
-@contextlib.contextmanager
-def reporting_storage_errors() -> Iterator[None]:
-    """Raise StorageInternalError for a failing database also where Optuna passes SQLAlchemy's own
-    errors on, which is when it makes its tables."""
-    try:
-        yield
-    except Exception as error:  # SQLAlchemy is Optuna's affair, so its types are not named here
-        cause = getattr(error, "orig", None)
-        if not isinstance(cause, sqlite3.Error):
-            raise
-        raise StorageInternalError(str(cause)) from cause
-
-
-def is_sound(path: Path) -> bool:
-    """Whether a file is an SQLite database without damage; waits for whoever has it locked."""
-    with contextlib.closing(sqlite3.connect(path, timeout=LOCK_SECONDS)) as connection:
-        try:
-            return bool(connection.execute("PRAGMA quick_check").fetchone() == ("ok",))
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError:
+    def _may_become(self, known: FrozenTrial, trial: Trial) -> bool:
+        """Whether what the study has of a trial is the trial, or what it was at some time."""
+        stored, reports = known.intermediate_values, trial.reports
+        drawn = {key: self._distributions[key] for key in trial.params}
+        if (known.params, known.distributions) != (trial.params, drawn):
             return False
+        if known.state != TrialState.RUNNING:
+            attrs = {**known.user_attrs, **user_attrs(trial)}
+            state, told = STATES[trial.state], values(trial, self._sweep.objective)
+            there = (known.state, known.values, stored, known.user_attrs)
+            return there == (state, told, reports, attrs)
+        # A resumed trial may have lost reports behind its checkpoint; it will make them again.
+        return trial.state == "running" or (
+            stored.keys() <= reports.keys()
+            and all(stored.get(step, loss) == loss for step, loss in reports.items())
+        )
+
+    @contextlib.contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        """Raise DamagedError if the study is not as this process left it."""
+        try:
+            yield
+        except StorageError:
+            raise
+        except Exception as error:  # what Optuna could do before, it cannot do with another's rows
+            how = "another program has changed it, or it was damaged; run it again"
+            raise DamagedError(f"{self._path}: {how}") from error
 
 
 def set_aside(path: Path, why: str = "damaged") -> None:
-    """Rename a database and its journal so that they count no more."""
+    """Rename a database and what SQLite keeps beside it, so that they count no more."""
     number = 0
-    while (aside := path.with_name(f"{path.name}.{why}-{number}")).exists():
+    while parts_of(aside := path.with_name(f"{path.name}.{why}-{number}")):
         number += 1
-    with contextlib.suppress(FileNotFoundError):
-        os.rename(path, aside)
-    for suffix in ("-journal", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    for part in parts_of(path):
+        durable.rename(part, aside.with_name(part.name.replace(path.name, aside.name, 1)))
+    durable.sync_directory(path.parent)
 
 
 @contextlib.contextmanager
-def opened(path: Path, search: Search, trials: Sequence[Trial]) -> Iterator[Store]:
+def opened(
+    path: Path,
+    search: Search,
+    trials: Sequence[Trial],
+    patience: Patience = Patience(),  # noqa: B008 (frozen)
+) -> Iterator[Store]:
     """The store, closed at the end."""
-    store = Store(path, search, trials)
+    store = Store(path, search, trials, patience)
     try:
         yield store
     finally:

@@ -4,18 +4,16 @@ import argparse
 import contextlib
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from optuna.exceptions import StorageInternalError
-
-from experiments import budget, outlook, preview, process
+from experiments import budget, outlook, preflight, preview, process
 from experiments.account import Account
 from experiments.arguments import duration, positive
+from experiments.database import Patience, StorageError
 from experiments.driver import Driver
 from experiments.mirroring import FINISH_SECONDS, Mirroring
 from experiments.opening import (
@@ -37,14 +35,19 @@ from experiments.store import opened, set_aside
 from experiments.sweepdir import SweepDir
 from experiments.terminal import Terminal, clock
 from experiments.trial import Trial
+from tinygpt import durable
 from tinygpt.corpus import Corpus
 from tinygpt.exits import DONE, SOME_FAILED, TEMPORARY, complain, run_command
-from tinygpt.files import json_line, read_rows, write_atomically
-from tinygpt.interrupt import Interrupt
+from tinygpt.interrupt import LIMIT_SECONDS, Interrupt
+from tinygpt.links import refuse_links
 from tinygpt.schema import ConfigError
 
-INTERRUPTED_SECONDS = 5.0
-"""How long an interrupted sweep waits for the mirror."""
+HALTED_SECONDS = 8.0
+"""How long a sweep that stops before its end waits for the mirror."""
+LEFT_LATE = (
+    f"stopped: not at rest after {LIMIT_SECONDS:.0f} s; the last checkpoint of every trial stands, "
+    "the same command goes on"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,6 +79,7 @@ def sweep(arguments: argparse.Namespace) -> int:
     """Check, then drive; returns the exit code."""
     began = time.monotonic()
     request = requested(arguments)
+    refuse_links(request.sweep_dir.path)
     for note in request.document.notes if request.document else ():
         print(note)
     text = checked_corpus(request, print)
@@ -84,7 +88,11 @@ def sweep(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return preview.preview(request, text, workers_for(arguments, request), began)
     text.encode()  # once, before every worker would
-    with begun(request.sweep_dir), request.sweep_dir.owned(), Interrupt() as interrupt:
+    with (
+        begun(request.sweep_dir),
+        request.sweep_dir.owned(),
+        Interrupt(LIMIT_SECONDS, LEFT_LATE) as interrupt,
+    ):
         return SweepRun(arguments, request, text, interrupt, began).to_its_end()
 
 
@@ -93,7 +101,7 @@ def begun(sweep_dir: SweepDir) -> Iterator[None]:
     """Make a sweep's directory; bad input that is only found in it, such as a missing GPU, leaves
     nothing of it behind."""
     made = [path for path in (sweep_dir.path, *sweep_dir.path.parents) if not path.exists()]
-    sweep_dir.path.mkdir(parents=True, exist_ok=True)
+    durable.make_directory(sweep_dir.path)
     try:
         yield
     except ConfigError:
@@ -144,7 +152,9 @@ class SweepRun:
             self._foretell(self.sweep_dir.search(), trials, crew)
             try:
                 search = begun.search
-                store = stack.enter_context(opened(self.sweep_dir.study, search, trials))
+                store = stack.enter_context(
+                    opened(self.sweep_dir.study, search, trials, self._patience())
+                )
                 roster = Roster(
                     self.sweep_dir,
                     search,
@@ -152,14 +162,19 @@ class SweepRun:
                     trials,
                     self.terminal,
                     deadline=self._last_beginning(search),
+                    doubtful=self._doubtful,
                 )
                 driver = Driver(self.sweep_dir, roster, children, self.terminal, self.account)
                 for number in crew.hellos.keys() - {0}:  # heard while they measured
                     driver.welcome(driver.workers[number], crew.hellos[number]["offer"])
                 return self._drive(driver, search.sweep)
-            except (StorageInternalError, sqlite3.OperationalError) as error:
-                reason = str(error.__cause__ or error).splitlines()[0]
-                return complain(f"{self.sweep_dir.study}: {reason}; run it again", TEMPORARY)
+            except StorageError as error:
+                if self.interrupt:
+                    return self._farewell()
+                return complain(str(error), TEMPORARY)
+
+    def _patience(self) -> Patience:
+        return Patience(self.terminal.say, lambda: bool(self.interrupt))
 
     def _hello(self, child: Child) -> Message | None:
         """What the first worker says of the machine; None if a signal came first."""
@@ -182,11 +197,12 @@ class SweepRun:
         """The trials there are, after telling the user and the events what is about to happen."""
         search, planned = begun.search, begun.search.sweep.planned()
         trials = self.sweep_dir.history(search)
+        self._doubtful: set[int] = set()
         if not begun.warnings:  # another version may propose otherwise
-            refuse_edits(search, trials, self.sweep_dir)
+            self._doubtful = refuse_edits(search, trials, self.sweep_dir)
         self._worked = self.sweep_dir.worked()
         finished = [trial for trial in trials if trial.state != "running"]
-        repair(self.sweep_dir.events)
+        self.sweep_dir.repair()
         begins = "resumed" if trials else "started"
         self.sweep_dir.log(begins, workers=self.workers, trials=planned)
         if begun.edits:  # a study in a database cannot change its distributions
@@ -205,11 +221,15 @@ class SweepRun:
         return trials
 
     def _foretell(self, search: Search, trials: list[Trial], crew: Crew) -> None:
-        """Say what the sweep will take, if that is known or soon measured."""
-        if not crew.children or not (trials or self._measures):
+        """Say what the sweep will take, if that is known or soon measured, and warn where the disk
+        has not got it."""
+        if not crew.children:
             return
-        left = outlook.outlook_of(search, trials, len(self.text))
-        if not trials and outlook.is_trivial(left, self.workers):
+        left, path = outlook.outlook_of(search, trials, len(self.text)), self.sweep_dir.path
+        short = preview.shortage(preflight.disk_bytes(left), preview.free_bytes(path), path)
+        if short:
+            self.terminal.warn(short)
+        if not trials and (not self._measures or outlook.is_trivial(left, self.workers)):
             return
         estimate = preview.foretold(
             left,
@@ -220,21 +240,22 @@ class SweepRun:
             interrupted=lambda: bool(self.interrupt),
         )
         if estimate is not None:
-            self.terminal.say(preview.in_a_line(estimate, self.sweep_dir.path))
+            self.terminal.say(preview.in_a_line(estimate, path))
 
     def _drive(self, driver: Driver, sweep: Sweep) -> int:
         mirroring = Mirroring(self.sweep_dir.path, sweep.wandb, self.terminal)
         mirroring.join(driver)
         with self.terminal:
-            driver.run(self._should_stop)
+            driver.run(self._should_stop, self.interrupt.is_late)
         worked_until = time.monotonic()
-        driver.close()
+        driver.close(self.interrupt.is_late)
         if driver.halt is not None:
-            mirroring.finish(INTERRUPTED_SECONDS)
+            mirroring.finish(HALTED_SECONDS, self.interrupt.is_late)
             return complain(driver.halt.reason, driver.halt.code)
         if self._should_stop() and driver.roster.left():
-            mirroring.finish(INTERRUPTED_SECONDS)
+            mirroring.finish(HALTED_SECONDS, self.interrupt.is_late)
             return self._farewell()
+        self.interrupt.lift()  # all is trained: what is left is done to its end
         self.sweep_dir.log("finished")
         if driver.roster.ended:
             self.terminal.say(f"the sweep ends early: {driver.roster.ended}")
@@ -300,12 +321,6 @@ def default_workers(sweep: Sweep) -> int:
     affinity = getattr(os, "sched_getaffinity", None)  # macOS has none
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     return max(1, cores // sweep.run.train.threads)
-
-
-def repair(events: Path) -> None:
-    """Cut a torn last line off `events.jsonl`."""
-    if events.exists() and not events.read_bytes().endswith(b"\n"):
-        write_atomically(events, b"".join(map(json_line, read_rows(events))))
 
 
 if __name__ == "__main__":

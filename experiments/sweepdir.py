@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,22 +14,30 @@ from experiments.search import Search
 from experiments.spec import Sweep
 from experiments.trial import Trial, finished
 from experiments.version import Earlier
-from tinygpt import config
+from tinygpt import config, durable
 from tinygpt.files import (
     BusyError,
     RecordError,
     is_locked,
     json_line,
     locked,
+    note,
     read_mapping,
-    read_rows,
     remove_leftovers,
+    row_of,
+    rows_in,
+    whole_lines,
     write_atomically,
 )
+from tinygpt.redaction import without_secrets
 from tinygpt.rundir import RunDir, comparable_loss
 from tinygpt.schema import ConfigError, Problem
+from tinygpt.seal import sealed, unsealed
 
 SCHEMA = 1
+OWNER_ONLY = 0o600
+FACTS = ("schema", "versions", "corpus", "earlier", "outside")
+"""The keys of `sweep.json` that are not keys of the sweep's file."""
 
 
 class SweepDir:
@@ -52,7 +60,7 @@ class SweepDir:
         """Write `sweep.json`: the settled sweep and the facts it rests on, `earlier` versions of it
         among them. Written once, and once more for every edit of the file."""
         data = {"schema": SCHEMA, **spec.as_dict(sweep), **facts}
-        write_atomically(self.sweep, config.to_json(data))
+        write_atomically(self.sweep, sealed(data))
 
     def read_sweep(self) -> tuple[Sweep, dict[str, Any]]:
         """The settled sweep and the facts beside it.
@@ -62,11 +70,12 @@ class SweepDir:
         if not self.sweep.exists():
             problem = "no sweep was begun here; `python -m experiments.sweep SWEEP.yaml` begins one"
             raise ConfigError([Problem((), f"{self.path}: {problem}")])
-        facts = read_mapping(self.sweep)
+        facts = unsealed(self.sweep, {*spec.field_names(), *FACTS})
         names = {name: facts.pop(name) for name in spec.field_names() if name in facts}
         if facts.get("schema") != SCHEMA:
             raise RecordError(
-                f"{self.sweep}: of schema {facts.get('schema')}, not {SCHEMA}; update"
+                f"{self.sweep}: of schema {facts.get('schema')}, not {SCHEMA}; take the version "
+                "that wrote it"
             )
         try:
             return spec.build(names), facts
@@ -88,15 +97,28 @@ class SweepDir:
         """The seconds in which a command has driven the sweep, by the times of its events."""
         total, began, last = 0.0, None, None
         for row in self._events():
-            at = datetime.fromisoformat(row["time"]).timestamp()
-            if row["event"] in ("started", "resumed"):
+            at = self._time_of(row)
+            if row.get("event") in ("started", "resumed"):
                 total += last - began if began is not None and last is not None else 0.0
                 began = at
             last = at
         return total + (last - began if began is not None and last is not None else 0.0)
 
+    def _time_of(self, row: Mapping[str, Any]) -> float:
+        try:
+            return datetime.fromisoformat(row["time"]).timestamp()
+        except (KeyError, TypeError, ValueError):
+            problem = f"{row.get('time')!r} is not a time; remove that line"
+            raise RecordError(f"{self.events}: {problem}") from None
+
     def _events(self) -> list[dict[str, Any]]:
-        return read_rows(self.events)
+        return rows_in(self._whole_events(), self.events)
+
+    def _whole_events(self) -> bytes:
+        """`events.jsonl` without a last line that a kill or a power cut has spoilt."""
+        lines = whole_lines(self.events.read_bytes() if self.events.exists() else b"")
+        spoilt = bool(lines) and row_of(lines[-1]) is None
+        return b"".join(lines[:-1] if spoilt else lines)
 
     def owned(self) -> AbstractContextManager[None]:
         """Own the sweep for as long as the context lives; raises BusyError if another does."""
@@ -110,17 +132,33 @@ class SweepDir:
 
     def count(self) -> int:
         """How many trials have begun."""
-        return sum(1 for _ in self.trials.glob("[0-9]*/config.json"))
+        return len(self._numbers())
 
     def history(self, search: Search) -> list[Trial]:
         """Every trial that has begun, in order. Raises RecordError if one is missing."""
-        entries = self.trials.glob("[0-9][0-9][0-9][0-9]*/config.json")
-        numbers = sorted(int(p.parent.name) for p in entries if p.parent.name.isdecimal())
+        numbers = self._numbers()
         if numbers != list(range(len(numbers))):
             missing = next(n for n, number in enumerate(numbers) if n != number)
             raise RecordError(f"{self.trial(missing).path}: missing; restore it from a copy")
+        self._refuse_headless({*numbers})
         trials = [self._trial(search, number) for number in numbers]
+        for trial in trials:
+            if trial.state != "running" and trial.same_as != search.twin(trial, trials):
+                path = self.trial(trial.number).result
+                raise RecordError(f"{path}: of another trial; restore it from a copy")
         return [search.with_twin(trial, trials) for trial in trials]
+
+    def _refuse_headless(self, numbers: Collection[int]) -> None:
+        """Raise RecordError if a trial has begun and lacks its config: it would begin anew."""
+        for path in sorted(self.trials.glob("[0-9]*")):
+            run_dir, known = RunDir(path), path.name.isdecimal() and int(path.name) in numbers
+            begun = (run_dir.metrics, run_dir.checkpoints, run_dir.result)
+            if not known and any(one.exists() for one in begun):
+                raise RecordError(f"{run_dir.config}: missing; restore it from a copy")
+
+    def _numbers(self) -> list[int]:
+        names = [path.parent.name for path in self.trials.glob("[0-9]*/config.json")]
+        return sorted(int(name) for name in names if name.isdecimal() and len(name) >= 4)
 
     def _trial(self, search: Search, number: int) -> Trial:
         run_dir, sweep = self.trial(number), search.version(number).sweep
@@ -134,15 +172,29 @@ class SweepDir:
         result = run_dir.read_result()
         return trial if result is None else finished(trial, result)
 
+    def repair(self) -> None:
+        """Cut a spoilt last line off `events.jsonl`."""
+        if self.events.exists():
+            descriptor = durable.opened(self.events, OWNER_ONLY)
+            durable.truncate(descriptor, self.events, len(self._whole_events()))
+            os.close(descriptor)
+
     def log(self, event: str, **facts: Any) -> None:
         """Add a row to `events.jsonl`, with the time (UTC)."""
         row = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "event": event,
-            **facts,
+            **without_secrets(facts),
         }
-        with open(self.events, "ab") as file:
-            file.write(json_line(row))
+        new = not self.events.exists()
+        descriptor = durable.opened(self.events, OWNER_ONLY)
+        try:
+            durable.append(descriptor, self.events, json_line(row))
+            durable.sync(descriptor, self.events)
+        finally:
+            os.close(descriptor)
+        if new:
+            durable.sync_directory(self.path)
 
 
 def search_of(sweep: Sweep, facts: Mapping[str, Any]) -> Search:
@@ -181,9 +233,9 @@ def find(path: Path, out: Path, overrides: list[str] | None = None) -> SweepDir:
 @contextlib.contextmanager
 def _owned(lock: Path, path: Path) -> Iterator[None]:
     try:
-        with locked(lock):
+        with locked(lock) as descriptor:
             remove_leftovers(path)
-            lock.write_text(f"{os.getpid()}\n")
+            note(descriptor, str(os.getpid()))
             yield
     except BusyError:
         owner = lock.read_text().strip() or "?"

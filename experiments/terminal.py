@@ -13,6 +13,7 @@ from rich.text import Text
 
 from experiments.trial import Trial
 from tinygpt.config import RunConfig
+from tinygpt.redaction import redacted
 
 
 @dataclass
@@ -77,13 +78,14 @@ class Terminal:
         self.done, self._earlier = list(finished), len(finished)
 
     def say(self, line: str) -> None:
-        self.console.print(Text(line))
+        self.console.print(Text(redacted(line)))
 
     def warn(self, line: str) -> None:
+        warning = f"warning: {redacted(line)}"
         if self._live:
-            self.console.print(Text(f"warning: {line}", style="yellow"))
+            self.console.print(Text(warning, style="yellow"))
         else:
-            print(f"warning: {line}", file=sys.stderr, flush=True)
+            print(warning, file=sys.stderr, flush=True)
 
     def started(self, trial: Trial, step: int, config: RunConfig) -> None:
         self._running[trial.number] = Running(
@@ -171,7 +173,7 @@ def outcome(trial: Trial) -> str:
     if trial.state == "pruned" and trial.reports:
         step = max(trial.reports)
         return f"{trial.reports[step]:.4f} pruned at {step}"
-    return f"failed: {trial.reason}" if trial.state == "failed" else trial.state
+    return f"failed: {redacted(trial.reason or '')}" if trial.state == "failed" else trial.state
 
 
 def described(trial: Trial) -> str:

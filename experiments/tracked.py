@@ -50,7 +50,7 @@ class Sources:
     def _trials(self, sweep: Sweep) -> Iterator[Source]:
         sweep_dir, identity = SweepDir(self._path), identity_of(self._first)
         tags = (sweep.sampler.type, Path(sweep.run.data.corpus).stem[:64])
-        for number in range(len(list(sweep_dir.trials.glob("[0-9]*/config.json")))):
+        for number in range(sweep_dir.count()):
             run_id = f"{sweep.name}-{identity}-t{number:04d}"
             run_dir = sweep_dir.trial(number)
             name, volatile = f"trial-{number:04d}", removes_checkpoints(sweep)

@@ -1,6 +1,5 @@
 """The result of one trial taken by another whose run is the same."""
 
-from tinygpt import config
 from tinygpt.files import write_atomically
 from tinygpt.rundir import RunDir
 
@@ -16,4 +15,4 @@ def take_result(source: RunDir, target: RunDir, number: int) -> None:
             write_atomically(getattr(target, name), path.read_bytes())
     said = f" ({result['reason']})" if result["reason"] else ""
     reason = f"the same run as trial {number}, whose result it takes{said}"
-    write_atomically(target.result, config.to_json({**result, "reason": reason, "same_as": number}))
+    target.write_result({**result, "reason": reason, "same_as": number})

@@ -2,7 +2,7 @@
 
 It speaks lines of JSON on its standard input and output: it says "ready", is told which directory
 to run, tells what happens there, and waits at each evaluation to hear whether to go on. When the
-driver is gone it saves and leaves.
+driver is gone it saves and leaves, and leaves without saving where that takes too long.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -18,20 +19,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tinygpt import corpus, hardware
+from tinygpt import corpus, exits, hardware
 from tinygpt.config import run_config
 from tinygpt.corpus import Corpus
-from tinygpt.events import Durable, Evaluated, Finished, Started, Stopped, Trained
+from tinygpt.events import Durable, Evaluated, Finished, Started, Stepped, Stopped, Trained
 from tinygpt.execute import Execution
-from tinygpt.exits import FULL
 from tinygpt.files import BusyError, RecordError
 from tinygpt.probe import probe
+from tinygpt.redaction import redacted
 from tinygpt.rundir import RunDir
 from tinygpt.source import CorpusError
 from tinygpt.trainer import DivergedError
 
 PROGRESS_SECONDS = 0.5
-"""Between two messages about training losses."""
+"""Between two messages about steps."""
+LEAVING_SECONDS = 8.0
+"""How long this process may take to save and leave once its driver is gone."""
 PREDECESSOR_SECONDS = 30.0
 """How long the process of a driver that is gone may take to save and leave."""
 
@@ -50,6 +53,7 @@ class Channel:
         # Ctrl-C reaches the whole group; only the driver answers it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._terminate)
+        threading.Thread(target=leave_behind, args=(self._orders,), daemon=True).start()
 
     def send(self, event: str, **facts: Any) -> None:
         """Tell the driver; if it is gone, `receive` and `stopping` will say so."""
@@ -87,6 +91,17 @@ class Channel:
         self._terminated = True
         if not self._busy:
             raise SystemExit(128 + number)
+
+
+def leave_behind(orders: int) -> None:
+    """Once nobody can write to the pipe any more, leave after a while, whatever is being done: an
+    evaluation may take long, and the checkpoint before it stands."""
+    driver = select.poll()
+    driver.register(orders, 0)  # a hang-up is told without being asked for
+    driver.poll()
+    time.sleep(LEAVING_SECONDS)
+    os.write(2, b"the driver is gone, and no step has ended since; the last checkpoint stands\n")
+    os._exit(exits.TEMPORARY)
 
 
 class Worker:
@@ -141,16 +156,16 @@ class Worker:
         except (RecordError, BusyError) as error:
             return {"event": "unusable", "reason": str(error), "busy": isinstance(error, BusyError)}
         except CorpusError as error:
-            return {"event": "storage", "reason": str(error), "full": False}
+            return storage(f"{error}; run the same command again", exits.TEMPORARY)
         except OSError as error:
-            full = error.errno in FULL
-            reason = f"{error.filename or run_dir.path}: {error.strerror or error}"
-            return {"event": "storage", "reason": reason, "full": full}
+            error.filename = error.filename or str(run_dir.path)
+            return storage(*exits.describe(error))
         except hardware.GpuFullError as error:  # others have the GPU's memory, not the trial
-            reason = f"the GPU is full ({str(error).splitlines()[0]}); take fewer --workers"
-            return {"event": "storage", "reason": reason, "full": False}
+            what = f"the GPU is full ({str(error).splitlines()[0]})"
+            advice = "run the same command again with fewer --workers"
+            return storage(f"{what}; {advice}", exits.TEMPORARY)
         except Exception:  # whatever it is ends this process; worker.log shall say what it was
-            traceback.print_exc()
+            print(redacted(traceback.format_exc()), end="", file=sys.stderr)
             raise SystemExit(1) from None
 
     def _run_when_free(self, run_dir: RunDir, measure: bool) -> Message:
@@ -191,17 +206,20 @@ class Conversation:
     def __init__(self, channel: Channel, execution: Execution) -> None:
         self.channel, self.execution = channel, execution
         self.end, self.waited = "ended", 0.0
-        self._told = 0.0
+        self._shown, self._told = 0.0, time.monotonic()
 
     def follow(self, event: Durable) -> bool:
         """Pass an event on; False if the trial ends here."""
         match event:
             case Started():
                 self.channel.send("started", step=event.step, warning=event.warning)
-            case Trained() if time.monotonic() - self._told > PROGRESS_SECONDS:
-                self._told = time.monotonic()
+            case Trained() if time.monotonic() - self._shown > PROGRESS_SECONDS:
+                self._shown = self._told = time.monotonic()
                 facts = {"train_loss": event.train_loss, "mfu": self.execution.pace().mfu}
                 self.channel.send("trained", step=event.step, **facts)
+            case Stepped() if time.monotonic() - self._told > PROGRESS_SECONDS:
+                self._told = time.monotonic()
+                self.channel.send("stepped", step=event.step)
             case Evaluated():
                 return self._judged(event)
             case Stopped():
@@ -218,11 +236,15 @@ class Conversation:
         if verdict is not None and verdict["verdict"] == "go on":
             return True
         if verdict is not None and verdict["verdict"] == "prune":
-            facts = self.execution.facts()
-            self.execution.run_dir.conclude("pruned", verdict["reason"], **facts)
+            self.execution.conclude("pruned", verdict["reason"])
         else:
             self.end = "stopped"
         return False
+
+
+def storage(reason: str, code: int) -> Message:
+    """What is told of a failure that is not the trial's: why, and the exit code it deserves."""
+    return {"event": "storage", "reason": reason, "code": code}
 
 
 @contextlib.contextmanager

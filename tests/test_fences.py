@@ -22,7 +22,13 @@ FORBIDDEN = {"analysis": {"experiments", "tinygpt", "torch", "optuna", "yaml", "
 ONLY_IN = {"yaml": "experiments/loading.py", "wandb": "experiments/mirror.py"}
 PEER = "experiments/reference.py"
 """The loop that ours is measured against: torch alone, as whoever has not got tinygpt writes it."""
-TRAINS = ("experiments/worker.py", "experiments/run.py", "experiments/contender.py", PEER)
+TRAINS = (
+    "experiments/worker.py",
+    "experiments/run.py",
+    "experiments/contender.py",
+    "experiments/saver.py",
+    PEER,
+)
 """The files that may load torch, and all but the peer only through tinygpt."""
 LIGHT = ("rundir", "config", "corpus", "seeding", "train", "size", "flops")
 """The modules of tinygpt that load no torch when they are imported."""
@@ -129,6 +135,46 @@ def test_catching_everything_is_explained_where_it_is_done(path: Path) -> None:
             assert any("#" in line for line in near), f"{where}: say why everything is caught"
 
 
+CHANGES = {
+    "os": "rename replace fsync ftruncate mkdir makedirs remove unlink rmdir",
+    "shutil": "rmtree move copy copyfile copytree",
+    "": "unlink rmdir mkdir touch write_bytes write_text rename symlink_to",
+}
+"""The calls that change files, by module; those of a Path have none."""
+NOT_OF_A_RECORD = {
+    "tinygpt/durable.py": "the one place",
+    "tinygpt/files.py": "cleans up after a write that failed",
+    "tinygpt/cache.py": "ids that are made again, and are checked before they are used",
+    "tinygpt/corpus.py": "the directory of a download",
+    "experiments/mirror.py": "W&B's own files",
+    "experiments/sweep.py": "takes back a directory in which no sweep has begun",
+    "experiments/bench.py": "figures of a benchmark",
+    "experiments/halved.py": "sweeps of a benchmark",
+}
+"""The other files that change files, and why nothing is lost by that."""
+
+
+def changes(tree: ast.AST) -> Iterator[str]:
+    """The calls in a file that change files."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        module, _, name = called.rpartition(".")
+        known = CHANGES.get(module, CHANGES[""] if module and module != "durable" else "")
+        if name in known.split():
+            yield called
+        modes = [ast.unparse(a) for a in [*node.args[1:2], *(k.value for k in node.keywords)]]
+        if called == "open" and any(mode.strip("'")[:1] in ("w", "a", "x") for mode in modes):
+            yield called
+
+
+@pytest.mark.parametrize("path", of("tinygpt") + of("experiments"), ids=name_of)
+def test_a_record_is_changed_in_one_place_which_tests_can_stop(path: Path) -> None:
+    if name_of(path) not in NOT_OF_A_RECORD:
+        assert sorted(changes(tree_of(path))) == []
+
+
 @pytest.mark.parametrize("module", [name for name in LIGHT if (ROOT / "tinygpt").is_dir()])
 def test_looking_at_a_run_loads_no_torch(module: str) -> None:
     """In a process of its own, since this one has torch."""
@@ -142,6 +188,8 @@ def test_looking_at_a_run_loads_no_torch(module: str) -> None:
 def test_the_fences_see_what_they_are_for(tmp_path: Path) -> None:
     """A file made up to break them, so that a fence that sees nothing is noticed."""
     path = tmp_path / "culprit.py"
+    made = "os.fsync(3)\npath.unlink()\nopen(path, 'wb')\nos.path.join('a')\ndurable.rename(a, b)"
+    assert sorted(changes(ast.parse(made))) == ["open", "os.fsync", "path.unlink"]
     path.write_text(
         "import os.path\n"
         "from typing import TYPE_CHECKING\n"

@@ -6,27 +6,23 @@ Systems Are Not Created Equal", says why each of these is needed.
 """
 
 import hashlib
-import json
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from tinygpt.files import RecordError, sync_directory, write_synced
+from tinygpt import durable
+from tinygpt.files import RecordError
+from tinygpt.record import DivergedRecordError
+from tinygpt.seal import sealed, unsealed
 
-SCHEMA = 1
+SCHEMA = 2
 _NAME = re.compile(r"step-(\d{8})")
 
 
 class DamagedError(RecordError):
     """A checkpoint whose bytes are not the ones that were saved."""
-
-
-class DivergedRecordError(RecordError):
-    """A step was computed twice with different results."""
 
 
 @dataclass(frozen=True)
@@ -38,26 +34,42 @@ class Checkpoint:
     manifest: Mapping[str, Any]
 
 
-def save(directory: Path, step: int, state: bytes, about: Mapping[str, Any]) -> None:
+class Recovery(NamedTuple):
+    """The newest sound checkpoint, None if there never was one, and why others were set aside."""
+
+    checkpoint: Checkpoint | None
+    losses: tuple[str, ...] = ()
+
+
+def save(
+    directory: Path,
+    step: int,
+    state: bytes,
+    about: Mapping[str, Any],
+    fence: Callable[[], None] = lambda: None,
+) -> None:
     """Save the state after `step` updates; once this returns it survives a power cut.
 
     If the step was saved before, the two states must be equal: raises DivergedRecordError if not.
+    `fence` is called before the checkpoint gets its name, and may refuse that by raising. Raises
+    NoRoomError, with all as it was before.
     """
     target = directory / f"step-{step:08d}"
     if target.exists():
         return _compare(target, state)
     temporary = directory / f"{target.name}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    durable.remove_tree(temporary)
+    durable.make_new_directory(temporary)
     try:
-        write_synced(temporary / "state.pt", state)
-        write_synced(temporary / "manifest.json", _manifest(step, state, about))
-        sync_directory(temporary)
-        os.rename(temporary, target)
+        durable.write_new(temporary / "state.pt", state)
+        durable.write_new(temporary / "manifest.json", _manifest(step, state, about))
+        durable.sync_directory(temporary)
+        fence()
+        durable.rename(temporary, target)
     except OSError:
-        shutil.rmtree(temporary, ignore_errors=True)
+        durable.remove_tree(temporary)
         raise
-    sync_directory(directory)
+    durable.sync_directory(directory)
 
 
 def steps(directory: Path) -> list[int]:
@@ -74,44 +86,46 @@ def load(directory: Path, step: int) -> Checkpoint:
         present = ", ".join(map(str, steps(directory))) or "none"
         raise RecordError(f"{path}: no such checkpoint; the steps there are: {present}")
     try:
-        manifest = json.loads((path / "manifest.json").read_bytes())
-        digest = manifest.pop("digest")
+        manifest = unsealed(path / "manifest.json")
         state = (path / "state.pt").read_bytes()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedError(
-            f"{path}: the manifest or the state cannot be read ({error!r})"
-        ) from None
-    if manifest.get("step") != step:
-        raise DamagedError(f"{path}: holds another step than its name says")
-    if digest != _digest(manifest) or manifest["sha256"] != hashlib.sha256(state).hexdigest():
-        raise DamagedError(f"{path}: the bytes are not the ones that were saved")
-    if manifest["schema"] != SCHEMA:
+    except OSError as error:
+        raise DamagedError(f"{error.filename}: cannot be read ({error.strerror})") from None
+    except RecordError as error:
+        raise DamagedError(str(error)) from None
+    if manifest.get("schema") != SCHEMA:
         raise RecordError(
-            f"{path}: schema {manifest['schema']}, this version reads {SCHEMA}; update"
+            f"{path}: schema {manifest.get('schema')}, this version reads {SCHEMA}; take the "
+            "version that wrote it"
         )
+    if manifest["step"] != step:
+        raise DamagedError(f"{path}: holds another step than its name says")
+    if manifest["sha256"] != hashlib.sha256(state).hexdigest():
+        raise DamagedError(f"{path / 'state.pt'}: the bytes are not the ones that were saved")
     return Checkpoint(step, state, manifest)
 
 
-def newest(directory: Path, check: Callable[[Checkpoint], None]) -> Checkpoint | None:
-    """The newest sound checkpoint that `check` does not refuse with RecordError, None if there
-    never was one.
+def newest(directory: Path, check: Callable[[Checkpoint], None]) -> Recovery:
+    """The newest sound checkpoint that `check` does not refuse with RecordError.
 
-    Damaged ones are set aside under another name. Raises RecordError if there are checkpoints and
-    none is sound: starting from zero would hide the loss.
+    All that are damaged, older ones too, are set aside under another name, for what is kept must
+    be worth keeping. Raises RecordError if there are checkpoints and none is sound: starting from
+    zero would hide the loss.
     """
-    saved = steps(directory)
-    for step in reversed(saved):
+    found, losses = None, dict[int, str]()
+    for step in reversed(steps(directory)):
         try:
             checkpoint = load(directory, step)
-            check(checkpoint)
+            if found is None:
+                check(checkpoint)
+                found = checkpoint
         except RecordError as error:
-            if step == saved[0]:
-                raise RecordError(f"{error}; no older checkpoint is left, restore one") from None
-            continue
-        for damaged in (later for later in saved if later > step):
-            set_aside(directory / f"step-{damaged:08d}")
-        return checkpoint
-    return None
+            losses[step] = str(error)
+    if losses and found is None:
+        oldest = losses[min(losses)]
+        raise RecordError(f"{oldest}; no older checkpoint is left, restore one")
+    for step in losses:
+        set_aside(directory / f"step-{step:08d}")
+    return Recovery(found, tuple(losses.values()))
 
 
 def set_aside(path: Path) -> None:
@@ -119,22 +133,22 @@ def set_aside(path: Path) -> None:
     number = 0
     while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
         number += 1
-    os.rename(path, aside)
-    sync_directory(path.parent)
+    durable.rename(path, aside)
+    durable.sync_directory(path.parent)
 
 
 def retain(directory: Path, kept: Iterable[int]) -> None:
     """Remove the checkpoints of all other steps, and what an interrupted save or removal left."""
-    wanted = {f"step-{step:08d}" for step in kept}
-    for path in directory.glob("step-*"):
-        if path.suffix == ".tmp":
-            shutil.rmtree(path)
-        elif _NAME.fullmatch(path.name) and path.name not in wanted:
-            # Renamed first: a half-removed directory must not look like a checkpoint.
-            trash = path.with_name(f"{path.name}.tmp")
-            shutil.rmtree(trash, ignore_errors=True)
-            os.rename(path, trash)
-            shutil.rmtree(trash)
+    unwanted = sorted({*steps(directory)} - {*kept})
+    for step in unwanted:
+        path = directory / f"step-{step:08d}"
+        durable.remove_tree(path.with_name(f"{path.name}.tmp"))
+        durable.rename(path, path.with_name(f"{path.name}.tmp"))
+    if unwanted:
+        # First the names: a half-removed directory must not look like a checkpoint.
+        durable.sync_directory(directory)
+    for leftover in directory.glob("step-*.tmp"):
+        durable.remove_tree(leftover)
 
 
 def _compare(path: Path, state: bytes) -> None:
@@ -147,9 +161,4 @@ def _compare(path: Path, state: bytes) -> None:
 
 def _manifest(step: int, state: bytes, about: Mapping[str, Any]) -> bytes:
     sha256 = hashlib.sha256(state).hexdigest()
-    manifest = {"schema": SCHEMA, "step": step, "bytes": len(state), "sha256": sha256, **about}
-    return (json.dumps({**manifest, "digest": _digest(manifest)}, indent=2) + "\n").encode()
-
-
-def _digest(manifest: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    return sealed({"schema": SCHEMA, "step": step, "bytes": len(state), "sha256": sha256, **about})

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from tinygpt.cache import Cache, Encode
 from tinygpt.encoding import ChangedError, Piece, Survey, encoded, kind_of, surveyed
 from tinygpt.files import write_atomically
+from tinygpt.redaction import redacted
 from tinygpt.schema import Problem
 from tinygpt.source import CorpusError, decoded, digest, read, texts_below
 from tinygpt.tokenizer import CharTokenizer, UnseenCharacterError
@@ -74,6 +75,8 @@ def load(name: str, sha256: str = "", say: Say = lambda line: None) -> Corpus:
             corpus = _tiny_shakespeare(say)
         case "python_docs":
             corpus = in_memory(name, _python_docs())
+        case _ if "://" in name:
+            raise CorpusError(f"{redacted(name)}: is a URL; download it, and name the file")
         case _:
             corpus = _of_the_user(Path(name))
     if sha256 and corpus.sha256 != sha256:
@@ -118,11 +121,13 @@ def _auto(say: Say) -> Corpus:
 
 def _of_the_user(path: Path) -> Corpus:
     try:
-        source = path.resolve()
+        source = Path(os.path.realpath(path))
         if source.is_dir():
             return _stored(str(source), source, texts_below(source))
         if source.is_file():
             return _stored(str(source), source, [source])
+        if source.is_char_device() or source.is_block_device():
+            raise CorpusError(f"{source}: is a device; name a text file")
         return in_memory(str(source), path.read_bytes())  # a pipe can be read only once
     except OSError as error:
         where = error.filename if os.path.isdir(path) else path
@@ -217,7 +222,7 @@ def _download(say: Say) -> bytes:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise CorpusError(
             "tiny_shakespeare: neither in data/ nor in $TINYGPT_DATA, and the download failed "
-            f"({reason})"
+            f"({redacted(str(reason))})"
         ) from None
 
 

@@ -8,14 +8,16 @@ import contextlib
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from tinygpt import checkpoint, hardware
-from tinygpt.checkpoint import Checkpoint
+from tinygpt import checkpoint, durable, hardware
+from tinygpt.attempt import Attempt
+from tinygpt.checkpoint import Checkpoint, Recovery
 from tinygpt.config import RunConfig
 from tinygpt.corpus import Corpus
+from tinygpt.durable import NoRoomError
 from tinygpt.events import (
     Durable,
     Evaluated,
@@ -29,11 +31,11 @@ from tinygpt.events import (
     Stopped,
     Trained,
 )
-from tinygpt.files import RecordError, locked, read_rows, remove_leftovers, sync_directory
+from tinygpt.files import RecordError, locked, read_rows, remove_leftovers
 from tinygpt.pace import Pace, Pacer
 from tinygpt.probe import seconds_per_token
 from tinygpt.record import START, Record, up_to, verified
-from tinygpt.rundir import RunDir, best_of
+from tinygpt.rundir import RunDir, State, best_of
 from tinygpt.schedule import due
 from tinygpt.trainer import DivergedError, Trainer
 
@@ -69,36 +71,33 @@ class Execution:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._stopping, self._clock, self._measure = stopping, clock, measure
         self._config_sha256 = hashlib.sha256(run_dir.config.read_bytes()).hexdigest()
+        self._vocabulary_sha256 = hashlib.sha256(corpus.tokenizer.to_json()).hexdigest()
         self._logged = (0.0, 0)
         self._evaluations: list[dict[str, Any]] = []
 
     def events(self) -> Generator[Durable]:
         """Train to the end, or until `stopping()` is true at the end of a step.
 
-        Raises BusyError if another process executes the run, RecordError if what was saved is
-        unusable, DivergedError after recording the run as failed, and OSError if the disk is full.
+        Raises BusyError if another process executes the run or has taken it over, RecordError if
+        what was saved is unusable or computed again with another result, DivergedError after
+        recording the run as failed, and NoRoomError if the disk is full.
         """
         hardware.configure(self.config.train)
-        with locked(self.run_dir.lock), contextlib.ExitStack() as closing:
+        with locked(self.run_dir.lock) as lock, contextlib.ExitStack() as closing:
             began = self._clock()
+            self._attempt = Attempt(self.run_dir.lock, lock)
             remove_leftovers(self.run_dir.path)
+            self._numerics = hardware.numerics(self.config.train)
             trainer = self._trainer()
-            found = checkpoint.newest(self.run_dir.checkpoints, self._check)
-            self._open_records(found, closing)
-            if found is not None:
-                trainer.restore(found.state)
+            warnings = self._recover(trainer, closing)
             self._first = trainer.step * self.config.tokens_per_step
             self._logged = (0.0, self._first)
             self.seconds["setup"] += self._clock() - began
-            warning = self._changed(found)
-            self._taken_over = found.step if found and warning else None
-            yield Started(trainer.step, warning=warning, **self._facts)
+            yield Started(trainer.step, warning="; ".join(warnings) or None, **self._facts)
             try:
                 yield from self._durably(trainer)
             except DivergedError as error:
-                self._metrics.sync()
-                checkpoint.retain(self.run_dir.checkpoints, self._retained(ended=True))
-                self.run_dir.conclude("failed", f"diverged: {error}")
+                self.conclude("failed", f"diverged: {error}")
                 raise
 
     def pace(self) -> Pace:
@@ -113,12 +112,23 @@ class Execution:
         speed = seconds_per_token(self._model, self.config.train.precision)
         return {**self._facts, "seconds_per_token": speed}
 
+    def conclude(self, state: State, reason: str | None = None) -> None:
+        """End the run where it is: the record stops here, and `result.json` says how."""
+        self._attempt.check()
+        for record in (self._metrics, self._samples):
+            record.end()
+        if state == "failed":
+            checkpoint.retain(self.run_dir.checkpoints, self._retained(ended=True))
+        # A run that has ended is not looked through again: what was removed must stay so.
+        durable.sync_directory(self.run_dir.checkpoints)
+        facts = {} if state == "failed" else self.facts()
+        self.run_dir.conclude(state, reason, **facts)
+
     def _trainer(self) -> Trainer:
         trainer = Trainer(self.config, self.corpus)
         self._model = trainer.model
-        if not self.run_dir.tokenizer.exists():
-            self.corpus.tokenizer.save(self.run_dir.tokenizer)
-        self.run_dir.checkpoints.mkdir(exist_ok=True)
+        self._write_vocabulary()
+        durable.make_directory(self.run_dir.checkpoints)
         self._pacer = Pacer(self.config, len(self.corpus.tokenizer))
         self._facts = {
             "parameters": trainer.model.n_parameters(),
@@ -126,13 +136,54 @@ class Execution:
         }
         return trainer
 
-    def _check(self, found: Checkpoint) -> None:
-        if found.manifest["config_sha256"] != self._config_sha256:
-            raise RecordError(f"{self.run_dir.checkpoints}: a checkpoint is of another config")
+    def _write_vocabulary(self) -> None:
+        path, tokenizer = self.run_dir.tokenizer, self.corpus.tokenizer
+        if not path.exists():
+            tokenizer.save(path)
+        elif path.read_bytes() != tokenizer.to_json():
+            problem = "not the vocabulary of the corpus; remove it, and it is made again"
+            raise RecordError(f"{path}: {problem}")
+
+    def _recover(self, trainer: Trainer, closing: contextlib.ExitStack) -> list[str]:
+        """Take up the newest checkpoint; what is not as it was, in words."""
+        recovery = checkpoint.newest(
+            self.run_dir.checkpoints, lambda found: self._check(found, trainer)
+        )
+        found, changes = recovery.checkpoint, self._changed(recovery.checkpoint)
+        self._taken_over = found.step if found and changes else None
+        self._open_records(recovery, bool(changes), closing)
+        checkpoint.retain(self.run_dir.checkpoints, self._retained())
+        return [*changes, *(f"{loss}; it was set aside" for loss in recovery.losses)]
+
+    def _check(self, found: Checkpoint, trainer: Trainer) -> None:
+        """Have the trainer take a checkpoint over; raises RecordError if it is not of this run."""
+        for name, there in self._identity().items():
+            if found.manifest[name] != there:
+                where, then = self.run_dir.checkpoints, found.manifest[name]
+                raise RecordError(
+                    f"{where}: step {found.step} was saved with another {name} ({then[:12]}..., "
+                    f"now {there[:12]}...)"
+                )
         for path in (self.run_dir.metrics, self.run_dir.samples):
             verified(path, found.manifest["records"][path.name])
+        try:
+            trainer.restore(found.state)
+        except RecordError as error:
+            directory = self.run_dir.checkpoints
+            raise RecordError(f"{directory}: step {found.step}: {error}") from None
 
-    def _open_records(self, found: Checkpoint | None, closing: contextlib.ExitStack) -> None:
+    def _identity(self) -> dict[str, str]:
+        """What a checkpoint must have been saved with."""
+        return {
+            "config_sha256": self._config_sha256,
+            "corpus_sha256": self.corpus.sha256,
+            "vocabulary_sha256": self._vocabulary_sha256,
+        }
+
+    def _open_records(
+        self, recovery: Recovery, changed: bool, closing: contextlib.ExitStack
+    ) -> None:
+        found = recovery.checkpoint
         if found is None and read_rows(self.run_dir.metrics):
             raise RecordError(
                 f"{self.run_dir.checkpoints}: no checkpoint is left of a run that has begun; "
@@ -140,26 +191,30 @@ class Execution:
             )
         marks = found.manifest["records"] if found else {}
         run_dir = self.run_dir
-        self._metrics = Record(run_dir.metrics, marks.get(run_dir.metrics.name, START))
-        self._samples = Record(run_dir.samples, marks.get(run_dir.samples.name, START))
+        # Rows behind a checkpoint that was set aside may be damaged, or the reason why it was.
+        compare = not changed and not recovery.losses
+        self._metrics, self._samples = (
+            Record(path, marks.get(path.name, START), compare=compare)
+            for path in (run_dir.metrics, run_dir.samples)
+        )
         self._timings = Record(run_dir.timings, up_to(run_dir.timings, found.step if found else -1))
         for record in (self._metrics, self._samples, self._timings):
             closing.callback(record.close)
-        sync_directory(run_dir.path)
-        self._evaluations = run_dir.evaluations()
+        durable.sync_directory(run_dir.path)
+        self._evaluations = [row for row in self._metrics.rows if row["kind"] == "eval"]
 
-    def _changed(self, found: Checkpoint | None) -> str | None:
-        now = hardware.numerics(self.config.train)
+    def _changed(self, found: Checkpoint | None) -> list[str]:
+        now = self._numerics
         then = found.manifest["numerics"] if found else now
         changes = [
             f"{name} was {then[name]}, is {now[name]}" for name in now if then[name] != now[name]
         ]
-        return (
-            f"other bits than without the interruption: {', '.join(changes)}" if changes else None
-        )
+        what = "other bits than without the interruption"
+        return [f"{what}: {', '.join(changes)}"] if changes else []
 
     def _durably(self, trainer: Trainer) -> Iterator[Durable]:
         for event, seconds in self._timed(trainer.events()):
+            self._attempt.check()
             match event:
                 case Snapshot():
                     yield self._save(event.step, event.state, seconds)
@@ -176,8 +231,7 @@ class Execution:
                     self._samples.append(asdict(event))
                     self._log_time("sample", event.step, seconds)
                 case Finished():
-                    self._samples.sync()
-                    self.run_dir.conclude("complete", **self.facts())
+                    self.conclude("complete")
             yield event
             if isinstance(event, Stepped) and self._stopping():
                 yield self._stop(trainer)
@@ -201,19 +255,28 @@ class Execution:
     def _save(self, step: int, state: bytes, seconds: float) -> Saved:
         began = self._clock()
         about = {
-            "config_sha256": self._config_sha256,
-            "numerics": hardware.numerics(self.config.train),
+            **self._identity(),
+            "numerics": self._numerics,
             "records": {
                 record.path.name: record.sync() for record in (self._metrics, self._samples)
             },
         }
         if step != self._taken_over:  # other versions may write an equal state as other bytes
-            checkpoint.save(self.run_dir.checkpoints, step, state, about)
+            self._write(step, state, about)
         checkpoint.retain(self.run_dir.checkpoints, self._retained())
         spent = self._clock() - began
         self.seconds["checkpoint"] += spent
         self._log_time("checkpoint", step, seconds + spent)
         return Saved(step)
+
+    def _write(self, step: int, state: bytes, about: Mapping[str, Any]) -> None:
+        directory = self.run_dir.checkpoints
+        try:
+            checkpoint.save(directory, step, state, about, self._attempt.check)
+        except NoRoomError:
+            # What was the best when it was last looked at may not be any more.
+            checkpoint.retain(directory, self._retained())
+            checkpoint.save(directory, step, state, about, self._attempt.check)
 
     def _retained(self, ended: bool = False) -> set[int]:
         """The newest `keep` that were due, the best, and, until the run has ended, the newest of

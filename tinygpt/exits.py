@@ -6,7 +6,9 @@ import signal
 import sys
 from collections.abc import Callable
 
+from tinygpt.durable import FULL, NoRoomError
 from tinygpt.files import BusyError, RecordError
+from tinygpt.redaction import redacted
 from tinygpt.schema import ConfigError
 from tinygpt.source import CorpusError
 from tinygpt.tokenizer import UnseenCharacterError
@@ -17,8 +19,6 @@ UNUSABLE_RECORD = 3
 BUSY = 4
 SOME_FAILED = 5
 TEMPORARY = 75
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def run_command(command: Callable[[], int]) -> int:
@@ -42,7 +42,8 @@ def run_command(command: Callable[[], int]) -> int:
 
 
 def complain(message: str, code: int) -> int:
-    print("\n".join(f"error: {line}" for line in message.splitlines()), file=sys.stderr)
+    lines = redacted(message).splitlines()
+    print("\n".join(f"error: {line}" for line in lines), file=sys.stderr)
     return code
 
 
@@ -50,7 +51,8 @@ def describe(error: OSError) -> tuple[str, int]:
     """A line about a failing file operation, and the exit code it deserves."""
     where = error.filename or "the disk"
     if error.errno in FULL:
-        return f"{where}: no room left; make some and run the same command again", TEMPORARY
+        amount = f" for {error.needed:,} bytes" if isinstance(error, NoRoomError) else ""
+        return f"{where}: no room left{amount}; make some and run the same command again", TEMPORARY
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{where}: no permission to write here; choose another --out", BAD_INPUT
     if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR):

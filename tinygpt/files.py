@@ -6,8 +6,11 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
+
+from tinygpt import durable
 
 
 class BusyError(RuntimeError):
@@ -22,41 +25,26 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Replace `path` by `data` so that a reader finds the old bytes or the new ones, also after
     a power cut."""
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    remove_leftovers(path.parent, path.name)
     try:
-        write_synced(temporary, data)
-        os.replace(temporary, path)
-    except BaseException:
+        durable.write_new(temporary, data)
+        durable.rename(temporary, path)
+    except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
+    durable.sync_directory(path.parent)
 
 
-def remove_leftovers(directory: Path) -> None:
-    """Remove what writers that were killed left of their files; for the directory's owner only."""
-    for path in directory.glob(".*.tmp-*"):
-        path.unlink(missing_ok=True)
-
-
-def write_synced(path: Path, data: bytes) -> None:
-    """Write a new file and wait until the disk has it."""
-    with open(path, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_directory(path: Path) -> None:
-    """Wait until the disk has the names in a directory."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def remove_leftovers(directory: Path, name: str = "*") -> None:
+    """Remove what writers that were killed left of a file, or of all; for their owner only."""
+    for path in directory.glob(f".{name}.tmp-*"):
+        durable.remove(path)
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path`; the kernel frees it when the process dies.
+def locked(path: Path) -> Iterator[int]:
+    """Hold an exclusive lock on `path`, whose descriptor this gives; the kernel frees it when the
+    process dies.
 
     The file is never removed: a lock on a removed file protects nothing. Raises BusyError if
     another process holds it.
@@ -64,7 +52,7 @@ def locked(path: Path) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:
         _take(descriptor, path)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 
@@ -95,11 +83,22 @@ def is_locked(path: Path) -> bool:
     return False
 
 
+def note(descriptor: int, text: str) -> None:
+    """Have a held lock file say something of its holder, for people."""
+    data = f"{text}\n".encode()
+    os.pwrite(descriptor, data, 0)
+    os.ftruncate(descriptor, len(data))
+
+
 def read_json(path: Path) -> Any:
     """The value in a JSON file; raises RecordError if it holds something else."""
+    return _value(path.read_bytes(), path)
+
+
+def _value(data: bytes, path: Path) -> Any:
     try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
         raise RecordError(
             f"{path}: not readable as JSON ({error}); restore it from a copy"
         ) from None
@@ -107,10 +106,15 @@ def read_json(path: Path) -> Any:
 
 def read_mapping(path: Path) -> dict[str, Any]:
     """The object in a JSON file; raises RecordError if it holds something else."""
-    data = read_json(path)
-    if not isinstance(data, dict):
+    return mapping_in(path.read_bytes(), path)
+
+
+def mapping_in(data: bytes, path: Path) -> dict[str, Any]:
+    """The object in the bytes of a JSON file; raises RecordError if they hold something else."""
+    value = _value(data, path)
+    if not isinstance(value, dict):
         raise RecordError(f"{path}: must hold a JSON object; restore it from a copy")
-    return data
+    return value
 
 
 def json_line(row: Mapping[str, Any]) -> bytes:
@@ -123,20 +127,45 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
     Raises RecordError naming the first line that holds something else.
     """
-    data = path.read_bytes() if path.exists() else b""
-    lines = data[: data.rfind(b"\n") + 1].splitlines()
+    return rows_in(path.read_bytes() if path.exists() else b"", path)
+
+
+def rows_in(data: bytes, path: Path) -> list[dict[str, Any]]:
+    """The rows in the bytes of a JSONL file, as `read_rows`."""
     rows: list[dict[str, Any]] = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            rows.append(_row(line))
-        except ValueError:
+    for number, line in enumerate(whole_lines(data), start=1):
+        if (row := row_of(line)) is None:
             what = f"{path}:{number}: not a row of JSON"
-            raise RecordError(f"{what}; restore it from a copy") from None
+            raise RecordError(f"{what}; restore it from a copy")
+        rows.append(row)
     return rows
 
 
-def _row(line: bytes) -> dict[str, Any]:
-    row = json.loads(line)
-    if not isinstance(row, dict):
-        raise ValueError
-    return row
+def sound_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSONL file before the first line that is no JSON, such as a power cut leaves.
+
+    Raises RecordError if a line before that is JSON and no row."""
+    lines = whole_lines(path.read_bytes() if path.exists() else b"")
+    return rows_in(b"".join(takewhile(_is_json, lines)), path)
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def whole_lines(data: bytes) -> list[bytes]:
+    """The lines that end, each with its end."""
+    return data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
+
+
+def row_of(line: bytes) -> dict[str, Any] | None:
+    """The row in a line, None if it holds something else."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None

@@ -18,6 +18,7 @@ from tinygpt.model import TinyGPT
 from tinygpt.rundir import RunDir, best_of
 from tinygpt.sampling import Choice, NotFiniteError, generate_batch
 from tinygpt.seeding import derive
+from tinygpt.state import from_bytes
 from tinygpt.tokenizer import CharTokenizer
 
 TOGETHER = 32
@@ -170,7 +171,7 @@ def restored(run_dir: RunDir, which: str) -> tuple[TinyGPT, CharTokenizer]:
     """A run's model on the CPU and its vocabulary; raises ConfigError if there is no run,
     RecordError if its files are missing, damaged or of different runs."""
     config = run_dir.read_config()
-    saved = weights(chosen(run_dir, which))
+    saved = weights(run_dir, chosen(run_dir, which))
     tokenizer = CharTokenizer.load(run_dir.tokenizer)
     torch.set_num_threads(config.train.threads)
     model = TinyGPT(config.model, len(tokenizer)).eval()
@@ -216,11 +217,17 @@ def remedy(run_dir: RunDir, step: int) -> str:
     return "no other is left: restore it from a copy, or train again elsewhere"
 
 
-def weights(found: Checkpoint) -> dict[str, torch.Tensor]:
-    """The model's weights in a checkpoint; runs no code from it."""
-    state = torch.load(io.BytesIO(found.state), map_location="cpu", weights_only=True)
-    model: dict[str, torch.Tensor] = state["model"]
-    return model
+def weights(run_dir: RunDir, found: Checkpoint) -> dict[str, torch.Tensor]:
+    """The model's weights in a run's checkpoint; runs no code from it. Raises RecordError if there
+    are none in it."""
+    try:
+        model = from_bytes(found.state).get("model")
+    except RecordError:
+        where = run_dir.checkpoints / f"step-{found.step:08d}"
+        problem = f"{where}: its state.pt is not a training state"
+        raise RecordError(f"{problem}; {remedy(run_dir, found.step)}") from None
+    tensors = model if isinstance(model, dict) else {}
+    return {name: one for name, one in tensors.items() if isinstance(one, torch.Tensor)}
 
 
 if __name__ == "__main__":

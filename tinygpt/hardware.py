@@ -162,4 +162,9 @@ def processor() -> str:
 def numerics(train: TrainConfig) -> dict[str, str | int]:
     """What besides the config decides the bits of a result."""
     device = torch.cuda.get_device_name() if train.device == "cuda" else "cpu"
-    return {**versions(), "device": device, "threads": train.threads}
+    return {
+        **versions(),
+        "device": device,
+        "precision": train.precision,
+        "threads": train.threads,
+    }

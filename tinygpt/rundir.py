@@ -3,19 +3,22 @@
 Needs no torch, so that whoever only looks at a run need not load it.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from tinygpt import config
+from tinygpt import config, durable
 from tinygpt.config import RunConfig
-from tinygpt.files import RecordError, read_json, read_mapping, read_rows, write_atomically
+from tinygpt.files import RecordError, read_json, read_rows, sound_rows, write_atomically
 from tinygpt.schema import ConfigError, Problem
+from tinygpt.seal import sealed, unsealed
 
 State = Literal["complete", "pruned", "failed"]
 Row = Mapping[str, Any]
 
 RESULT_KEYS = {"state", "value", "metrics", "best_step", "reason"}
+OPTIONAL_KEYS = {"same_as", "log"}
 
 
 class RunDir:
@@ -37,7 +40,7 @@ class RunDir:
     def write_config(self, settled: RunConfig | Mapping[str, Any]) -> None:
         """Begin the run, unless it has begun."""
         if not self.config.exists():
-            self.path.mkdir(parents=True, exist_ok=True)
+            durable.make_directory(self.path)
             write_atomically(self.config, config.to_json(settled))
 
     def read_config(self) -> RunConfig:
@@ -52,19 +55,38 @@ class RunDir:
             raise RecordError(f"{self.config}: {first}; restore it from a copy") from None
 
     def read_result(self) -> dict[str, Any] | None:
-        """What `conclude` wrote, None while the run has not ended."""
+        """What `conclude` wrote, None while the run has not ended. Raises RecordError if that or a
+        file that it names is not as it was then."""
         if not self.result.exists():
             return None
-        result = read_mapping(self.result)
+        result = unsealed(self.result, RESULT_KEYS | OPTIONAL_KEYS)
         if missing := RESULT_KEYS - result.keys():
             raise RecordError(f"{self.result}: {min(missing)} is missing; restore it from a copy")
         if result["state"] not in get_args(State):
             raise RecordError(f"{self.result}: no state is {result['state']!r}; restore it")
+        self._refuse_changes(result.pop("files", {}))
         return result
 
+    def _refuse_changes(self, promised: Mapping[str, str | None]) -> None:
+        there = self.digests() if promised else {}
+        for name, digest in there.items():
+            if promised.get(name) != digest:
+                raise RecordError(
+                    f"{self.path / name}: not as it was when the run ended; restore it from a copy"
+                )
+
+    def digests(self) -> dict[str, str | None]:
+        """The sha256 of each file that a result rests on, by its name; None if there is none."""
+        paths = (self.config, self.tokenizer, self.metrics, self.samples)
+        return {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+            for path in paths
+        }
+
     def evaluations(self) -> list[dict[str, Any]]:
-        """The rows of kind "eval", in the order of their steps."""
-        rows = read_rows(self.metrics)
+        """The rows of kind "eval", in the order of their steps. Of a run that has not ended those
+        before the first line that is no row: what a power cut has spoilt is computed again."""
+        rows = read_rows(self.metrics) if self.result.exists() else sound_rows(self.metrics)
         evaluations = [row for row in rows if row.get("kind") == "eval"]
         if not all(row.keys() >= {"kind", "step"} for row in rows) or not all(
             "val_loss" in row for row in evaluations
@@ -72,10 +94,17 @@ class RunDir:
             raise RecordError(f"{self.metrics}: a row lacks its kind, step or loss; restore it")
         return evaluations
 
-    def conclude(self, state: State, reason: str | None = None, /, **facts: float) -> None:
-        """End the run: write `result.json`, a function of the record and these words."""
+    def conclude(
+        self, state: State, reason: str | None = None, log: str | None = None, /, **facts: float
+    ) -> None:
+        """End the run: write `result.json`, a function of the record and these words. `log` is what
+        the process that failed wrote last."""
         result = summary(self.evaluations(), state, reason, facts)
-        write_atomically(self.result, config.to_json(result))
+        self.write_result(result if log is None else {**result, "log": log})
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write `result.json`, sealed with the digests of the files that it rests on."""
+        write_atomically(self.result, sealed({**result, "files": self.digests()}))
 
 
 def summary(

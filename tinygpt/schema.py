@@ -10,6 +10,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from tinygpt.wording import either, shown, suggestion, unknown
 
+DIGITS = 18
+"""Of a whole number: whatever it is written to can hold so many."""
+
 T = TypeVar("T")
 Path = tuple[str | int, ...]
 
@@ -229,6 +232,10 @@ def mismatch(hint: Any, value: object) -> str | None:
         return f"must be {noun(base)}, got {shown(value)}{number_hint(base, value)}"
     if isinstance(value, str) and not encodable(value):
         return f"must be text that UTF-8 can hold, got {shown(value)}"
+    if isinstance(value, str) and "\0" in value:
+        return f"must be text without NUL, got {shown(value)}"
+    if isinstance(value, int) and abs(value) >= 10**DIGITS:
+        return f"must have at most {DIGITS} digits, got {shown(value)}"
     if isinstance(value, float) and not math.isfinite(value):
         return f"must be finite, got {shown(value)}"
     if allowed and isinstance(value, int | float) and value not in allowed:

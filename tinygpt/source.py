@@ -17,9 +17,11 @@ class CorpusError(ValueError):
 
 
 def texts_below(directory: Path) -> list[Path]:
-    """The .txt files at any depth in the order of their relative paths, none of them hidden.
+    """The .txt files at any depth in the order of their relative paths, none of them hidden; links
+    to directories are not followed.
 
-    Raises CorpusError if there is none, and OSError if a directory cannot be listed.
+    Raises CorpusError if there is none or if one is a link that leads out of the directory, and
+    OSError if a directory cannot be listed.
     """
 
     def refuse(error: OSError) -> None:
@@ -28,12 +30,24 @@ def texts_below(directory: Path) -> list[Path]:
     found: list[Path] = []
     for place, directories, names in os.walk(directory, onerror=refuse):
         directories[:] = [name for name in directories if not name.startswith(".")]
-        texts = [name for name in names if name.endswith(".txt") and not name.startswith(".")]
-        found += [Path(place, name) for name in texts]
+        entries = [*directories, *(name for name in names if not name.startswith("."))]
+        found += [Path(place, name) for name in entries if name.endswith(".txt")]
+    for path in found:
+        _refuse_to_leave(directory, path)
     files = [path for path in found if stat.S_ISREG(path.stat().st_mode)]
     if not files:
         raise CorpusError(f"{directory}: holds no .txt file; put one there, or name a file")
     return sorted(files, key=lambda path: path.relative_to(directory).as_posix())
+
+
+def _refuse_to_leave(directory: Path, path: Path) -> None:
+    if path.is_symlink():
+        target = Path(os.path.realpath(path))
+        if not target.is_relative_to(os.path.realpath(directory)):
+            raise CorpusError(
+                f"{path}: is a link that leads out of {directory}, to {target}; put the text "
+                "itself there, or name that file"
+            )
 
 
 def digest(files: Sequence[Path]) -> str:

@@ -13,10 +13,16 @@ from tinygpt.config import RunConfig
 from tinygpt.corpus import Corpus
 from tinygpt.events import Stopped
 from tinygpt.exits import DONE, SOME_FAILED, complain, run_command
-from tinygpt.interrupt import Interrupt
+from tinygpt.interrupt import LIMIT_SECONDS, Interrupt
+from tinygpt.links import refuse_links
 from tinygpt.progress import Progress
 from tinygpt.rundir import RunDir
 from tinygpt.schema import ConfigError, Problem
+
+LEFT_LATE = (
+    f"stopped: no step ended within {LIMIT_SECONDS:.0f} s; the last checkpoint stands, the same "
+    "command goes on"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,11 +77,13 @@ def requested(settings: Sequence[str]) -> dict[str, Any]:
 def train(request: dict[str, Any], run_dir: RunDir) -> int:
     """Run to the end, or until a signal; returns the exit code."""
     settled, text = begin(request, run_dir)
-    return follow(settled, run_dir, text)
+    with Interrupt(LIMIT_SECONDS, LEFT_LATE) as interrupt:
+        return follow(settled, run_dir, text, interrupt)
 
 
 def begin(request: dict[str, Any], run_dir: RunDir) -> tuple[RunConfig, Corpus]:
     """Settle a run and write its config down, or take up what an interrupted one has settled."""
+    refuse_links(run_dir.path)
     if (run_dir.path / "sweep.json").exists():
         problem = "is the directory of a sweep; choose another --out"
         raise ConfigError([Problem((str(run_dir.path),), problem)])
@@ -94,7 +102,7 @@ def begin(request: dict[str, Any], run_dir: RunDir) -> tuple[RunConfig, Corpus]:
     return settled, text
 
 
-def follow(settled: RunConfig, run_dir: RunDir, text: Corpus) -> int:
+def follow(settled: RunConfig, run_dir: RunDir, text: Corpus, interrupt: Interrupt) -> int:
     """Train what is left of a run, showing its progress; returns the exit code."""
     from tinygpt.execute import Execution  # torch takes a second to load: not before it is needed
     from tinygpt.trainer import DivergedError
@@ -102,16 +110,15 @@ def follow(settled: RunConfig, run_dir: RunDir, text: Corpus) -> int:
     if (result := run_dir.read_result()) is not None:
         print(f"already {result['state']}: {ending(run_dir)}")
         return SOME_FAILED if result["state"] == "failed" else DONE
-    with Interrupt() as interrupt:
-        execution = Execution(settled, run_dir, text, stopping=lambda: bool(interrupt))
-        progress, stopped = Progress(settled, execution.pace), False
-        with contextlib.closing(execution.events()) as events:
-            try:
-                for event in events:
-                    progress.show(event)
-                    stopped = isinstance(event, Stopped)
-            except DivergedError as error:
-                return complain(f"{run_dir.path}: diverged: {error}", SOME_FAILED)
+    execution = Execution(settled, run_dir, text, stopping=lambda: bool(interrupt))
+    progress, stopped = Progress(settled, execution.pace), False
+    with contextlib.closing(execution.events()) as events:
+        try:
+            for event in events:
+                progress.show(event)
+                stopped = isinstance(event, Stopped)
+        except DivergedError as error:
+            return complain(f"{run_dir.path}: diverged: {error}", SOME_FAILED)
     if stopped:
         print("stopped; the same command goes on")
         return interrupt.exit_code

@@ -5,9 +5,8 @@ state is the weights, the optimizer's moments and the number of completed update
 """
 
 import dataclasses
-import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 
 import torch
@@ -17,11 +16,13 @@ from tinygpt.config import RunConfig
 from tinygpt.corpus import Corpus
 from tinygpt.dataset import WINDOWS_PER_BATCH, Batch, CharDataset, split
 from tinygpt.events import Evaluated, Event, Finished, Sampled, Snapshot, Stepped, Trained
+from tinygpt.files import RecordError
 from tinygpt.model import TinyGPT
 from tinygpt.optim import optimizers, set_learning_rate
 from tinygpt.sampling import Choice, NotFiniteError, generate_tokens
 from tinygpt.schedule import due, learning_rate, share
 from tinygpt.seeding import derive
+from tinygpt.state import from_bytes, to_bytes
 
 
 class DivergedError(ArithmeticError):
@@ -74,7 +75,8 @@ class Trainer:
 
     def snapshot(self) -> bytes:
         """The state after `step` updates: `step`, the weights of `model` and the moments of
-        the optimizers by name. Raises DivergedError if there is no such state.
+        the optimizers by name. Raises DivergedError if there is no such state, or if it is not
+        finite.
 
         Equal states give equal bytes: a flat mapping holds no object twice, and what is a function
         of config and step (the learning rate) is not in it.
@@ -87,16 +89,19 @@ class Trainer:
             for optimizer in self.optimizers
             for moment, value in optimizer.state.get(weight, {}).items()
         }
-        buffer = io.BytesIO()
         model = {name: weight.detach() for name, weight in weights.items()}
-        torch.save({"step": self.step, "model": model, "optimizer": moments}, buffer)
-        return buffer.getvalue()
+        if not are_finite([*model.values(), *moments.values()]):
+            raise DivergedError(f"the weights after update {self.step} are not finite")
+        return to_bytes({"step": self.step, "model": model, "optimizer": moments})
 
     def restore(self, state: bytes) -> None:
-        """Take over a state that `snapshot` gave for the same config; runs no code from it."""
-        saved = torch.load(io.BytesIO(state), map_location=self.device, weights_only=True)
-        self.model.load_weights(saved["model"])
+        """Take over a state that `snapshot` gave for the same config; runs no code from it. Raises
+        RecordError if it is something else."""
+        saved = from_bytes(state, self.device)
         weights = dict(self.model.named_parameters())
+        if shapes(saved.get("model")) != shapes(weights):
+            raise RecordError("not a state of this model")
+        self.model.load_weights(saved["model"])
         state_of = {
             weight: optimizer.state
             for optimizer in self.optimizers
@@ -107,6 +112,8 @@ class Trainer:
             optimizer.state.clear()
         for key, value in saved["optimizer"].items():
             name, _, moment = key.rpartition("/")
+            if name not in weights:
+                raise RecordError(f"no weight of this model is {name}")
             state_of[weights[name]][weights[name]][moment] = value
         self.step = saved["step"]
         self._spoiled.zero_()
@@ -224,6 +231,17 @@ class Trainer:
 
     def _tokens(self) -> int:
         return self.step * self.config.tokens_per_step
+
+
+def are_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether every number in the tensors is one, and finite."""
+    return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
+
+
+def shapes(tensors: object) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    """Shape and type of each tensor in a mapping, by its name; of nothing else."""
+    named = tensors.items() if isinstance(tensors, Mapping) else ()
+    return {name: (one.shape, one.dtype) for name, one in named if isinstance(one, Tensor)}
 
 
 def compiled(model: TinyGPT) -> Callable[[Tensor, Tensor], Tensor]:

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+from tinygpt.redaction import redacted
+
 
 def unknown(key: str, *groups: Iterable[str]) -> str:
     """The message for an unknown dotted key, with the one that was probably meant: one
@@ -29,6 +31,8 @@ def suggestion(value: object, choices: Iterable[object], cutoff: float = 0.6) ->
 def shown(value: object) -> str:
     """A value as a message quotes it, shortened."""
     text = "nothing" if value is None else repr(value)
+    if len(text) > 60:
+        text = redacted(text)  # before it is cut: half a secret is not known for one
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -1,8 +1,10 @@
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
 
-from analysis.records import UnreadableError, read_object, read_rows
+from analysis.records import UnreadableError, read_object, read_rows, refuse_other
 
 
 def test_torn_last_line_is_skipped(tmp_path: Path) -> None:
@@ -35,3 +37,35 @@ def test_what_is_not_one_json_object_is_an_error(tmp_path: Path, content: bytes)
     path.write_bytes(content)
     with pytest.raises(UnreadableError, match=r"result\.json"):
         read_object(path)
+
+
+def with_digest(text: str) -> bytes:
+    """As the trainer writes it, apart from white space."""
+    value = json.loads(text)
+    canonical = json.dumps(value, sort_keys=True, ensure_ascii=False).encode()
+    return json.dumps({**value, "digest": hashlib.sha256(canonical).hexdigest()}).encode()
+
+
+def test_an_object_with_its_digest_is_read_and_with_another_it_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    whole = with_digest('{"state": "complete", "value": 1.25, "reason": "schön"}')
+    path.write_bytes(whole)
+    assert read_object(path) == {"state": "complete", "value": 1.25, "reason": "schön"}
+    path.write_bytes(whole.replace(b"1.25", b"1.24"))
+    with pytest.raises(UnreadableError, match="not as it was written"):
+        read_object(path)
+
+
+def test_a_file_is_another_when_a_byte_is_or_when_it_came_or_went(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    promised = hashlib.sha256(b"rows").hexdigest()
+    refuse_other(path, None)
+    path.write_bytes(b"rows")
+    refuse_other(path, promised)
+    for content, sha256 in ((b"r0ws", promised), (b"rows", None)):
+        path.write_bytes(content)
+        with pytest.raises(UnreadableError, match=r"metrics\.jsonl: not as it was"):
+            refuse_other(path, sha256)
+    path.unlink()
+    with pytest.raises(UnreadableError):
+        refuse_other(path, promised)

@@ -36,6 +36,7 @@ def test_without_sections_all_are_measured() -> None:
         "workers",
         "recipes",
         "overheads",
+        "safety",
         "decisions",
         "distance",
         "promotion",

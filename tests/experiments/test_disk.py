@@ -1,6 +1,5 @@
 """What checkpoints may take, the largest and smallest runs, and distributions of edited spaces."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -148,7 +147,7 @@ def test_a_result_is_taken_with_the_record_and_without_checkpoints(tmp_path: Pat
     source.conclude("pruned", "pruned at step 5")
     take_result(source, target, 3)
     assert target.metrics.read_bytes() == source.metrics.read_bytes()
-    assert json.loads(target.result.read_text()) == (source.read_result() or {}) | {
+    assert target.read_result() == (source.read_result() or {}) | {
         "reason": "the same run as trial 3, whose result it takes (pruned at step 5)",
         "same_as": 3,
     }

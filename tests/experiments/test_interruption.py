@@ -2,13 +2,18 @@
 
 import os
 import random
+import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pairs import OPTIONS, covering
+
+from tinygpt.files import is_locked, locked
 
 Rows = Callable[[Path], Sequence[dict[str, Any]]]
 Write = Callable[..., Path]
@@ -186,6 +191,104 @@ def test_a_second_command_on_a_sweep_is_refused_and_disturbs_nothing(
     process.send_signal(signal.SIGTERM)
     assert ended(process, LEAVING_SECONDS).code == 143
     assert group_of(process.pid) == []
+
+
+ENDLESS = {"train.max_iters": 10**6, "train.eval_interval": 10**6}
+
+
+def test_a_sweep_whose_worker_is_stopped_ends_within_ten_seconds_of_a_signal(
+    start: Any,
+    ended: Any,
+    write_sweep: Write,
+    until: Any,
+    group_of: Any,
+    rows: Rows,
+    tmp_path: Path,
+) -> None:
+    file = write_sweep(tmp_path, ENDLESS, trials=1, enqueue=[])
+    trial = tmp_path / "runs" / "tiny" / "trials" / "0000"
+    process = start("experiments.sweep", file, cwd=tmp_path)
+    until(lambda: trains(trial, rows))
+    (worker,) = group_of(process.pid, "experiments.worker")
+    os.kill(worker.pid, signal.SIGSTOP)
+    process.send_signal(signal.SIGTERM)
+    outcome = ended(process, LEAVING_SECONDS)
+    assert outcome.code == 143
+    assert group_of(process.pid) == []
+    assert (trial / "checkpoints" / "step-00000000").exists()
+    assert not (trial / "result.json").exists()
+
+
+def test_a_worker_in_a_long_evaluation_is_gone_within_ten_seconds_of_its_driver(
+    start: Any, write_sweep: Write, until: Any, group_of: Any, text_file: Path, tmp_path: Path
+) -> None:
+    long = tmp_path / "long.txt"
+    long.write_bytes(text_file.read_bytes() * 1000)
+    run = {"data.corpus": str(long), "train.eval_iters": 0}  # minutes
+    file = write_sweep(tmp_path, run, trials=1, enqueue=[], space=FEW)
+    process = start("experiments.sweep", file, "--timeout", "10m", cwd=tmp_path)
+    until(lambda: list(tmp_path.glob("runs/tiny/trials/0000/checkpoints/step-00000000")))
+    process.kill()
+    process.wait()
+    until(lambda: group_of(process.pid) == [], LEAVING_SECONDS)
+
+
+FEW = {"train.learning_rate": {"type": "float", "low": 1e-4, "high": 1e-1, "log": True}}
+
+
+def test_of_six_commands_at_once_one_does_the_work_and_five_are_refused(
+    start: Any, ended: Any, write_sweep: Write, until: Any, rows: Rows, tmp_path: Path
+) -> None:
+    file = write_sweep(tmp_path, ENDLESS, trials=1, enqueue=[])
+    commands = [start("experiments.sweep", file, cwd=tmp_path) for _ in range(6)]
+    until(lambda: sum(one.poll() is None for one in commands) <= 1, 120)
+    (owner,) = [one for one in commands if one.poll() is None]
+    refused = [ended(one) for one in commands if one is not owner]
+    assert [one.code for one in refused] == [4] * 5, [one.err for one in refused]
+    assert all("another sweep command drives it" in one.err for one in refused)
+    until(lambda: trains(tmp_path / "runs" / "tiny" / "trials" / "0000", rows))
+    owner.send_signal(signal.SIGTERM)
+    assert ended(owner, LEAVING_SECONDS).code == 143
+    events = [row["event"] for row in rows(tmp_path / "runs" / "tiny" / "events.jsonl")]
+    assert events == ["started", "trial_started", "stopped"]
+
+
+def test_whose_number_stands_in_the_lock_file_does_not_matter(
+    golden: Any, command: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny"
+    shutil.copytree(golden.path, path)
+    (path / "sweep.lock").write_text(f"{os.getpid()}\n")  # this process lives and owns nothing
+    assert command("experiments.sweep", path, cwd=tmp_path).code == 5
+
+
+GRANDPARENT = """
+import os, signal, subprocess, sys
+from pathlib import Path
+from tinygpt.files import locked
+with locked(Path(sys.argv[1])):
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    child = subprocess.Popen(["sleep", "60"], **quiet)
+    print(child.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_lock_is_free_when_its_owner_is_killed_though_a_child_of_it_lives(
+    tmp_path: Path,
+) -> None:
+    lock = tmp_path / "run.lock"
+    command = [sys.executable, "-c", GRANDPARENT, str(lock)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    pid = int(done.stdout)
+    try:
+        assert done.returncode == -signal.SIGKILL
+        assert Path(f"/proc/{pid}").exists()
+        assert not is_locked(lock)
+        with locked(lock):
+            pass
+    finally:
+        os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.chaos

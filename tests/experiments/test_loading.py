@@ -151,7 +151,7 @@ def test_a_repeated_key_is_an_error_at_its_second_place(
             "file.yaml: not YAML: unacceptable character #x0000: special characters are not "
             'allowed in "<unicode string>", position 3',
         ),
-        (b"a" * (1 << 20) + b"a", "file.yaml: larger than 1,048,576 bytes"),
+        (b"a" * (1 << 18) + b"a", "file.yaml: larger than 262,144 bytes"),
     ],
 )
 def test_a_file_that_is_not_yaml_is_refused_in_one_line_with_its_place(
@@ -169,31 +169,94 @@ def test_a_tag_that_is_no_plain_value_is_refused(tmp_path: Path, tag: str) -> No
     assert line.endswith(" is not supported; write a plain value")
 
 
-@pytest.mark.parametrize("text", ["!!int ten", "!!float ten", "!!bool maybe", "9" * 5000])
+@pytest.mark.parametrize(
+    "value",
+    ["!!python/object/apply:os.getcwd []", "!!python/object:os.x {a: 1}", "!!set {a}", "!!omap []"],
+)
+def test_a_tag_of_a_collection_that_is_no_plain_one_is_refused(tmp_path: Path, value: str) -> None:
+    (line,) = refusal(tmp_path, f"key:\n  inner: {value}\n")
+    assert line.startswith("file.yaml:2:3: key.inner: the tag ")
+    assert line.endswith(" is not supported; write a plain value")
+
+
+@pytest.mark.parametrize("text", ["!!int ten", "!!float ten", "!!bool maybe", f"!!bool {'x' * 99}"])
 def test_a_scalar_that_is_not_what_its_tag_says_is_refused_in_one_line(
     tmp_path: Path, text: str
 ) -> None:
     (line,) = refusal(tmp_path, f"key: {text}")
     assert line.startswith("file.yaml:1:1: key: ")
+    assert len(line) < 120
 
 
-LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)
+@pytest.mark.parametrize(
+    "text", ["9" * 19, "-" + "9" * 19, "9" * 300, "9" * 5000, "0x" + "f" * 5000, "0o" + "7" * 99999]
 )
+def test_a_number_that_no_file_could_hold_is_refused(tmp_path: Path, text: str) -> None:
+    assert refusal(tmp_path, f"key: {text}") == [
+        "file.yaml:1:1: key: a whole number may have 18 digits"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("9" * 18, 10**18 - 1), ("-" + "9" * 18, 1 - 10**18), ("1." + "9" * 9999, 2.0)],
+)
+def test_a_long_number_that_a_file_can_hold_is_one(
+    tmp_path: Path, text: str, value: object
+) -> None:
+    assert read(tmp_path, f"key: {text}") == {"key": value}
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        (LAUGHS, "file.yaml:1:1: more than 20,000 values, aliases counted"),
-        (f"[{'1,' * 20_000}]", "file.yaml:1:1: more than 20,000 values, aliases counted"),
+        (
+            "a: &a {b: 1}\nc:\n  <<: *a\n",
+            "file.yaml:3:3: c.<<: merge keys are not supported; write the keys out",
+        ),
+        ("? [a, b]\n: 1\n", "file.yaml:1:3: ?: a key must be plain text"),
+        ("? &a [*a]\n: 1\n", "file.yaml:1:3: ?: a key must be plain text"),
+        ("!!python/name:os.system x: 1", "file.yaml:1:1: ?: a key must be plain text"),
+        ('"a\\nerror": 1', "file.yaml:1:1: 'a\\nerror': a key must be printable"),
+        ('"\\e[2J": 1', "file.yaml:1:1: '\\x1b[2J': a key must be printable"),
+        ("\u202egnp: 1", "file.yaml:1:1: '\\u202egnp': a key must be printable"),
+    ],
+)
+def test_a_key_that_is_not_plain_text_is_refused_in_one_line(
+    tmp_path: Path, text: str, line: str
+) -> None:
+    assert refusal(tmp_path, text) == [line]
+
+
+LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)
+)
+BLOCKS = "".join(f"{' ' * depth}a:\n" for depth in range(600))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (LAUGHS, "file.yaml:1:1: more than 10,000 values, aliases counted"),
+        (f"[{'1,' * 10_000}]", "file.yaml:1:20002: more than 10,000 values, aliases counted"),
+        (f"[{'1,' * 100_000}]", "file.yaml:1:20002: more than 10,000 values, aliases counted"),
         ("&a [*a]", "file.yaml:1:1: nested deeper than 20 levels"),
         ("&a {x: *a, y: *a}", "file.yaml:1:1: nested deeper than 20 levels"),
         ("&a [*a, *a, *a, *a]", "file.yaml:1:1: nested deeper than 20 levels"),
-        ("[" * 22 + "]" * 22, "file.yaml:1:1: nested deeper than 20 levels"),
-        ("[" * 2000 + "]" * 2000, "file.yaml: not YAML: maximum recursion depth exceeded"),
+        ("[" * 22 + "]" * 22, "file.yaml:1:22: nested deeper than 20 levels"),
+        ("[" * 5000 + "]" * 5000, "file.yaml:1:22: nested deeper than 20 levels"),
+        ("[" * 200_000, "file.yaml:1:22: nested deeper than 20 levels"),
+        ("{" * 200_000, "file.yaml:1:22: nested deeper than 20 levels"),
+        ("[" * (1 << 20), "file.yaml: larger than 262,144 bytes"),
+        ("{a: " * 5000, "file.yaml:1:85: nested deeper than 20 levels"),
+        ("- " * 5000, "file.yaml:1:44: nested deeper than 20 levels"),
+        ("? " * 5000, "file.yaml:1:44: nested deeper than 20 levels"),
+        (BLOCKS, "file.yaml:21:23: nested deeper than 20 levels"),
     ],
-    ids=["laughs", "long", "alias", "mapping", "aliases", "deep", "deepest"],
+    ids=[
+        *("laughs", "long", "longest", "alias", "mapping", "aliases", "deep", "deeper", "brackets"),
+        *("braces", "big", "flow", "dashes", "questions", "blocks"),
+    ],
 )
 def test_a_bomb_is_refused_before_it_grows(tmp_path: Path, text: str, line: str) -> None:
     assert refusal(tmp_path, text) == [line]
@@ -232,3 +295,31 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, name: str, reason: 
 )
 def test_a_setting_is_read_like_a_value_of_the_file(text: str, value: object) -> None:
     assert loading.scalar(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[" * 5000, "nested deeper than 20 levels"),
+        ("- " * 5000, "nested deeper than 20 levels"),
+        ("&a [*a]", "nested deeper than 20 levels"),
+        (LAUGHS, "more than 10,000 values, aliases counted"),
+        (f"[{'1,' * 30_000}]", "more than 10,000 values, aliases counted"),
+        ("9" * 5000, "a whole number may have 18 digits"),
+        ("[" * (1 << 20), "longer than 262,144 characters"),
+        ("!!python/object/apply:os.getcwd []", "write a plain value"),
+        ("{<<: {a: 1}}", "write the keys out"),
+    ],
+)
+def test_a_setting_that_a_file_could_not_hold_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        loading.scalar(text)
+    (only,) = caught.value.problems
+    assert str(only).startswith(f"the value {text[:5]!r}"[:-1])
+    assert str(only).endswith(problem)
+    assert len(str(only)) < 200
+
+
+def test_of_a_file_without_an_end_no_more_is_read_than_is_allowed() -> None:
+    with pytest.raises(ConfigError, match="/dev/zero: larger than 262,144 bytes"):
+        loading.read(Path("/dev/zero"))

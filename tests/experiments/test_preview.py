@@ -130,3 +130,30 @@ def test_a_dry_run_of_a_finished_sweep_says_what_is_there(
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("there already: 9 trials finished, best ") for line in lines)
     assert not any(line.startswith(("time", "  trial")) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("needed", "free", "expected"),
+    [
+        (0, 0, None),
+        (40e6, 40e6, None),
+        (
+            40e6,
+            39.9e6,
+            "runs/small: what is left of the sweep takes about 40.0 MB, its disk has 39.9 MB free; "
+            "make room, set a smaller max_disk, or choose another --out",
+        ),
+    ],
+)
+def test_a_disk_that_has_too_little_is_told_with_both_figures_and_the_next_move(
+    needed: float, free: float, expected: str | None
+) -> None:
+    assert preview.shortage(needed, free, Path("runs/small")) == expected
+
+
+def test_the_line_of_what_a_run_takes_leaves_the_warning_to_the_line_before_it(
+    tmp_path: Path,
+) -> None:
+    huge = Estimate(2, ESTIMATE.time, 1e18)
+    assert preview.in_a_line(huge, tmp_path).endswith(" free")
+    assert dict(preview.figures(huge, tmp_path))["disk"].endswith(" free, too little")

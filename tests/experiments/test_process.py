@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.process import Child, Message, gpu_of, visible
+from experiments.process import Child, Message, describe, gpu_of, visible
 
 ECHO = """\
 import json, os, sys
@@ -157,6 +157,38 @@ def test_nothing_is_heard_of_a_silent_child(child: Callable[..., Child]) -> None
     heard(echo)
     assert echo.poll(0.0) == []
     assert echo.alive
+
+
+def test_a_child_that_stays_is_waited_for_no_longer_than_there_is_time(
+    child: Callable[..., Child],
+) -> None:
+    deaf = child(DEAF)
+    heard(deaf)
+    deaf.dismiss()
+    assert deaf.join(60, hurry=lambda: True) == -9
+
+
+def test_the_kernel_tells_whether_a_child_is_stopped(
+    child: Callable[..., Child],
+) -> None:
+    echo = child()
+    (message,) = heard(echo)
+    assert echo.pid == message["pid"]
+    assert not echo.is_stopped()
+    os.kill(echo.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, echo.pid, os.WSTOPPED | os.WNOWAIT)
+    assert echo.is_stopped()
+    os.kill(echo.pid, signal.SIGCONT)
+    os.waitid(os.P_PID, echo.pid, os.WCONTINUED | os.WNOWAIT)
+    assert not echo.is_stopped()
+    echo.kill()
+    echo.join()
+    assert not echo.is_stopped()
+
+
+@pytest.mark.parametrize(("code", "words"), [(-9, "signal 9"), (3, "exit code 3")])
+def test_an_exit_code_is_put_in_words(code: int, words: str) -> None:
+    assert describe(code) == words
 
 
 def test_a_child_is_in_the_process_group_of_its_parent(child: Callable[..., Child]) -> None:

@@ -364,7 +364,7 @@ worker: 3
         "'uniform'",
         "try.yaml:7:11: sampler.type: must be tpe, random, grid, brute_force, qmc, cmaes, gp or "
         "nsgaii, got 'tpee' (did you mean 'tpe'?)",
-        "try.yaml:8:1: worker: unknown key",
+        "try.yaml:8:1: worker: unknown key (did you mean 'worker_timeout'?)",
     ]
 
 

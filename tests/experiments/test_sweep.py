@@ -117,18 +117,30 @@ def test_a_sweep_goes_on_to_more_trials_and_those_it_had_stay(
     assert not (path / "wandb").exists()
 
 
+@pytest.mark.parametrize(
+    ("finished", "reason"),
+    [(True, "not as it was when the run ended"), (False, "not what this sweep proposes")],
+)
 def test_a_trial_that_was_edited_is_an_unusable_record_and_nothing_is_trained(
-    golden: Any, command: Any, facts: Any, write_sweep: Write, tmp_path: Path
+    golden: Any,
+    command: Any,
+    facts: Any,
+    write_sweep: Write,
+    tmp_path: Path,
+    finished: bool,
+    reason: str,
 ) -> None:
     path, file = tmp_path / "runs" / "tiny", write_sweep(tmp_path)
     shutil.copytree(golden.path, path, ignore=shutil.ignore_patterns("wandb"))
     config = path / "trials" / "0008" / "config.json"
     config.write_text(re.sub(r'"seed": \d+', '"seed": 1234', config.read_text()))
+    if not finished:
+        config.with_name("result.json").unlink()
     before = facts(path)
     outcome = command("experiments.sweep", file, "--trials", 10, cwd=tmp_path)
     assert outcome.code == 3
     (line,) = outcome.errors
-    assert line.startswith("error: runs/tiny/trials/0008/config.json: not what this sweep proposes")
+    assert line.startswith(f"error: runs/tiny/trials/0008/config.json: {reason}")
     assert facts(path) == before
 
 

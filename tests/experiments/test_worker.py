@@ -17,6 +17,7 @@ from experiments.process import Child, Message
 from experiments.spec import Sweep
 from tinygpt import checkpoint, config
 from tinygpt.corpus import load
+from tinygpt.exits import TEMPORARY
 from tinygpt.files import locked
 from tinygpt.rundir import RunDir
 
@@ -27,8 +28,8 @@ NewRun = Callable[..., RunDir]
 class Talk:
     """A driver's side of the conversation with one worker."""
 
-    def __init__(self) -> None:
-        self.child = Child("experiments.worker")
+    def __init__(self, module: str) -> None:
+        self.child = Child(module)
         self._heard: list[Message] = []
 
     def hear(self, *events: str) -> Message:
@@ -53,8 +54,8 @@ class Talk:
 
 
 @contextmanager
-def talking() -> Iterator[Talk]:
-    talk = Talk()
+def talking(module: str = "experiments.worker") -> Iterator[Talk]:
+    talk = Talk(module)
     try:
         yield talk
     finally:
@@ -157,8 +158,9 @@ def test_a_text_that_is_gone_fails_no_trial_and_the_worker_goes_on(
 ) -> None:
     run_dir = new_run(**values)
     message = talk.run(run_dir)
-    assert (message["event"], message["full"]) == ("storage", False)
+    assert (message["event"], message["code"]) == ("storage", TEMPORARY)
     assert reason in message["reason"]
+    assert message["reason"].endswith("; run the same command again")
     assert run_dir.read_result() is None
     assert talk.run(new_run("next"))["event"] == "ended"
 
@@ -205,8 +207,8 @@ def test_a_directory_that_cannot_be_written_is_told_and_no_trial_failed(
     run_dir = new_run()
     run_dir.metrics.mkdir()
     message = talk.run(run_dir)
-    assert (message["event"], message["full"]) == ("storage", False)
-    assert str(run_dir.metrics) in message["reason"]
+    assert message["event"] == "storage"
+    assert message["reason"].startswith(f"{run_dir.metrics}: is not a ")
     assert run_dir.read_result() is None
 
 
@@ -225,7 +227,9 @@ def test_a_full_disk_is_told_and_the_trial_goes_on_once_there_is_room(
     # No file may grow beyond this, and a checkpoint is larger.
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (1000, hard))
     message = lone.run(run_dir)
-    assert (message["event"], message["full"]) == ("storage", True), message
+    assert (message["event"], message["code"]) == ("storage", TEMPORARY), message
+    assert "no room left" in message["reason"]
+    assert str(run_dir.path) in message["reason"]
     assert run_dir.read_result() is None
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
     assert lone.run(run_dir)["event"] == "ended"
@@ -308,6 +312,45 @@ def test_what_is_measured_before_changes_no_byte_of_a_trial(
     talk.run(plain)
     for name in ("metrics.jsonl", "samples.jsonl", "result.json"):
         assert (measured.path / name).read_bytes() == (plain.path / name).read_bytes()
+
+
+def test_a_worker_says_that_it_goes_on_however_rarely_losses_are_logged(
+    lone: Talk, new_run: NewRun
+) -> None:
+    never = 10**6
+    run_dir = new_run(train__max_iters=never, train__eval_interval=never, train__log_interval=never)
+    lone.child.send(run=str(run_dir.path))
+    lone.hear("evaluated")
+    lone.child.send(verdict="go on")
+    steps = [lone.hear("stepped")["step"] for _ in range(2)]
+    assert 0 < steps[0] < steps[1]
+
+
+HASTY = """\
+from experiments import worker
+worker.LEAVING_SECONDS = 0.2
+worker.Worker(worker.Channel()).work()
+"""
+
+
+def test_a_worker_leaves_soon_after_its_driver_whatever_it_is_doing(
+    new_run: NewRun, text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / "long.txt"
+    long.write_bytes(text_file.read_bytes() * 1000)
+    (tmp_path / "hasty.py").write_text(HASTY)
+    monkeypatch.chdir(tmp_path)
+    # The first evaluation goes through all of a text that takes minutes.
+    run_dir = new_run(
+        data__corpus=str(long), data__sha256=load(str(long)).sha256, train__eval_iters=0
+    )
+    with talking("hasty") as talk:
+        talk.child.send(run=str(run_dir.path))
+        assert talk.hear("started")["step"] == 0
+        talk.child.dismiss()
+        assert talk.child.join(60) == TEMPORARY
+    assert checkpoint.steps(run_dir.checkpoints) == [0]
+    assert "the driver is gone" in run_dir.log.read_text().splitlines()[-1]
 
 
 @pytest.mark.parametrize("verdicts", [[], ["go on", "prune"]])

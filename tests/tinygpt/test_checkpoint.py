@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tinygpt import checkpoint
-from tinygpt.checkpoint import Checkpoint, DamagedError, DivergedRecordError
-from tinygpt.files import RecordError
+from tinygpt.checkpoint import Checkpoint, DamagedError
+from tinygpt.files import BusyError, RecordError
+from tinygpt.record import DivergedRecordError
 
 Damage = Callable[[Path], None]
 
@@ -180,16 +181,16 @@ def test_a_checkpoint_of_another_schema_asks_for_an_update(
     monkeypatch.setattr(checkpoint, "SCHEMA", 99)
     saved(tmp_path, 10)
     monkeypatch.undo()
-    with pytest.raises(RecordError, match="schema 99, this version reads 1; update"):
+    with pytest.raises(RecordError, match="schema 99, this version reads 2; take the"):
         checkpoint.load(tmp_path, 10)
 
 
 def test_the_newest_is_found_and_none_where_there_never_was_one(tmp_path: Path) -> None:
-    assert checkpoint.newest(tmp_path, accept) is None
+    assert checkpoint.newest(tmp_path, accept) == (None, ())
     saved(tmp_path, 5, 10, 15)
-    found = checkpoint.newest(tmp_path, accept)
+    found, losses = checkpoint.newest(tmp_path, accept)
     assert found is not None
-    assert found.step == 15
+    assert (found.step, losses) == (15, ())
     assert names(tmp_path) == ["step-00000005", "step-00000010", "step-00000015"]
 
 
@@ -200,14 +201,36 @@ def test_damaged_ones_are_set_aside_and_the_one_before_is_taken(
     saved(tmp_path, 5, 10, 15)
     damage(tmp_path / "step-00000010")
     damage(tmp_path / "step-00000015")
-    found = checkpoint.newest(tmp_path, accept)
+    found, losses = checkpoint.newest(tmp_path, accept)
     assert found is not None
     assert (found.step, found.state) == (5, b"state 5")
+    assert ["step-00000015" in losses[0], "step-00000010" in losses[1]] == [True, True]
     assert names(tmp_path) == [
         "step-00000005",
         "step-00000010.damaged-0",
         "step-00000015.damaged-0",
     ]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_an_older_one_that_is_damaged_is_set_aside_too(tmp_path: Path, damage: Damage) -> None:
+    """Else it would be kept in the place of a sound one."""
+    saved(tmp_path, 5, 10, 15)
+    damage(tmp_path / "step-00000005")
+    found, losses = checkpoint.newest(tmp_path, accept)
+    assert found is not None
+    assert (found.step, len(losses)) == (15, 1)
+    assert checkpoint.steps(tmp_path) == [10, 15]
+
+
+def test_a_fence_that_refuses_leaves_no_checkpoint(tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise BusyError("another process has taken over")
+
+    saved(tmp_path, 5)
+    with pytest.raises(BusyError):
+        checkpoint.save(tmp_path, 10, b"state 10", {}, refuse)
+    assert checkpoint.steps(tmp_path) == [5]
 
 
 def test_setting_aside_twice_keeps_both(tmp_path: Path) -> None:
@@ -226,9 +249,9 @@ def test_one_that_the_caller_refuses_is_treated_as_damaged(tmp_path: Path) -> No
         if found.step == 10:
             raise RecordError("the metrics are not what this checkpoint saw")
 
-    found = checkpoint.newest(tmp_path, refuse_10)
+    found, losses = checkpoint.newest(tmp_path, refuse_10)
     assert found is not None
-    assert found.step == 5
+    assert (found.step, losses) == (5, ("the metrics are not what this checkpoint saw",))
     assert checkpoint.steps(tmp_path) == [5]
 
 

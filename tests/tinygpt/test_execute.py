@@ -22,6 +22,7 @@ from tinygpt.corpus import Corpus
 from tinygpt.events import Durable, Evaluated, Finished, Sampled, Saved, Started, Stopped, Trained
 from tinygpt.execute import Execution
 from tinygpt.files import BusyError, RecordError, is_locked, read_json, read_rows
+from tinygpt.record import DivergedRecordError
 from tinygpt.rundir import RunDir, best_of
 from tinygpt.trainer import DivergedError
 
@@ -361,6 +362,8 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_taken(
     rest = finish(execute(tmp_path))
     assert isinstance(rest[0], Started)
     assert rest[0].step == 8
+    assert "step-00000009" in str(rest[0].warning)
+    assert str(rest[0].warning).endswith("it was set aside")
     assert (tmp_path / "checkpoints" / "step-00000009.damaged-0").is_dir()
     assert undamaged(files_of(tmp_path)) == files_of(whole[0])
 
@@ -383,6 +386,87 @@ def test_a_checkpoint_whose_record_was_damaged_is_not_taken(
     flip(tmp_path / name, marks[1] - 3)
     finish(execute(tmp_path))
     assert undamaged(files_of(tmp_path)) == files_of(whole[0])
+
+
+def test_a_row_behind_the_checkpoint_that_is_computed_again_with_another_value_is_loud(
+    execute: Execute, files_of: FilesOf, tmp_path: Path
+) -> None:
+    with contextlib.closing(execute(tmp_path).events()) as events:
+        next(event for event in events if isinstance(event, Evaluated) and event.step == 8)
+    flip(tmp_path / "metrics.jsonl", -10)  # a digit of the row of that evaluation
+    before = files_of(tmp_path)
+    for _ in range(2):
+        with pytest.raises(DivergedRecordError, match=r"metrics\.jsonl:7: computed again"):
+            finish(execute(tmp_path))
+        assert files_of(tmp_path) == before
+
+
+def test_rows_that_are_there_already_are_proven_and_not_written_again(
+    execute: Execute, whole: tuple[Path, list[Durable]], files_of: FilesOf, tmp_path: Path
+) -> None:
+    leave_at(execute(tmp_path), Saved(8))
+    kept = tmp_path.with_name("kept")
+    shutil.copytree(tmp_path, kept)
+    with contextlib.closing(execute(tmp_path).events()) as events:
+        next(event for event in events if isinstance(event, Trained) and event.step == 12)
+    # A kill does not take back what was written, but the checkpoints since are lost.
+    shutil.rmtree(tmp_path / "checkpoints")
+    shutil.copytree(kept / "checkpoints", tmp_path / "checkpoints")
+    finish(execute(tmp_path))
+    assert files_of(tmp_path) == files_of(whole[0])
+
+
+def test_on_another_machine_rows_are_not_compared_with_those_of_the_first(
+    execute: Execute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.closing(execute(tmp_path).events()) as events:
+        next(event for event in events if isinstance(event, Evaluated) and event.step == 8)
+    flip(tmp_path / "metrics.jsonl", -10)
+    monkeypatch.setenv("MKL_CBWR", "AVX2")
+    first, *_, last = finish(execute(tmp_path))
+    assert isinstance(first, Started)
+    assert "MKL_CBWR=AVX2" in str(first.warning)
+    assert last == Finished(LAST)
+
+
+def test_a_run_that_another_attempt_has_taken_over_saves_nothing_more(
+    execute: Execute, whole: tuple[Path, list[Durable]], files_of: FilesOf, tmp_path: Path
+) -> None:
+    """As where somebody removed the lock file, or a file system forgets who holds it."""
+    with contextlib.closing(execute(tmp_path).events()) as first:
+        assert Saved(3) in first
+        (tmp_path / "run.lock").unlink()
+        with contextlib.closing(execute(tmp_path).events()) as second:
+            assert Saved(8) in second
+            with pytest.raises(BusyError, match=r"run\.lock: was removed while this process held"):
+                list(first)
+            assert steps(tmp_path / "checkpoints")[-1] == 8
+    finish(execute(tmp_path))
+    assert files_of(tmp_path) == files_of(whole[0])
+
+
+def test_checkpoints_that_an_interrupted_removal_left_go_at_the_next_start(
+    execute: Execute, tmp_path: Path
+) -> None:
+    leave_at(execute(tmp_path), Saved(8))
+    directory = tmp_path / "checkpoints"
+    expected = steps(directory)
+    shutil.copytree(directory / "step-00000008", directory / "step-00000007.tmp")
+    found = load(directory, 8)
+    about = {name: found.manifest[name] for name in found.manifest if name not in SAVED}
+    save(directory, 1, found.state, {**about, "numerics": found.manifest["numerics"]})
+    leave_after(execute(tmp_path), 1)
+    assert steps(directory) == expected
+    assert not list(directory.glob("*.tmp"))
+
+
+def test_a_vocabulary_that_is_not_the_one_of_the_corpus_is_refused(
+    execute: Execute, tmp_path: Path
+) -> None:
+    leave_at(execute(tmp_path), Saved(8))
+    flip(tmp_path / "tokenizer.json", 20)
+    with pytest.raises(RecordError, match=r"tokenizer\.json: not the vocabulary of the corpus"):
+        finish(execute(tmp_path))
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -414,7 +498,7 @@ def test_a_checkpoint_of_another_config_is_refused(
 ) -> None:
     leave_at(execute(tmp_path), Saved(9))
     RunDir(tmp_path).config.write_bytes(to_json(tiny({**VALUES, "train.learning_rate": 0.5})))
-    with pytest.raises(RecordError, match="a checkpoint is of another config"):
+    with pytest.raises(RecordError, match="was saved with another config_sha256"):
         finish(execute(tmp_path, {"train.learning_rate": 0.5}))
 
 
@@ -483,6 +567,9 @@ def test_a_diverging_run_that_was_stopped_leaves_the_same_files(
     assert files_of(tmp_path / "stopped") == files_of(tmp_path / "whole")
 
 
+SAVED = ("schema", "step", "bytes", "sha256", "numerics")
+
+
 def test_a_checkpoint_that_names_its_bytes_as_another_torch_would_is_gone_on_from(
     execute: Execute, whole: tuple[Path, list[Durable]], tmp_path: Path
 ) -> None:
@@ -494,10 +581,10 @@ def test_a_checkpoint_that_names_its_bytes_as_another_torch_would_is_gone_on_fro
     buffer = io.BytesIO()
     state = torch.load(io.BytesIO(found.state), weights_only=True)
     torch.save(state, buffer, _use_new_zipfile_serialization=False)
-    about = {name: found.manifest[name] for name in ("config_sha256", "records")}
+    about = {name: found.manifest[name] for name in found.manifest if name not in SAVED}
     numerics = {**found.manifest["numerics"], "torch": "2.10.0"}
     shutil.rmtree(directory / "step-00000009")
-    save(directory, 9, buffer.getvalue(), {**about, "numerics": numerics})
+    save(directory, 9, buffer.getvalue(), about | {"numerics": numerics})
     first, *_, last = finish(execute(tmp_path))
     assert isinstance(first, Started)
     assert first.step == 9

@@ -19,6 +19,7 @@ from tinygpt.files import (
     locked,
     read_json,
     read_rows,
+    sound_rows,
     write_atomically,
 )
 
@@ -197,18 +198,44 @@ def test_what_is_written_reaches_the_disk_before_its_name_does(
 ) -> None:
     """The order that survives a power cut: contents, name, then the directory that holds it."""
     seen: list[str] = []
-    fsync, replace = os.fsync, os.replace
+    fsync, rename = os.fsync, os.rename
 
     def watched_fsync(descriptor: int) -> None:
         directory = stat.S_ISDIR(os.fstat(descriptor).st_mode)
         seen.append("directory" if directory else "contents")
         fsync(descriptor)
 
-    def watched_replace(source: Path, target: Path) -> None:
+    def watched_rename(source: Path, target: Path) -> None:
         seen.append("name")
-        replace(source, target)
+        rename(source, target)
 
     monkeypatch.setattr(os, "fsync", watched_fsync)
-    monkeypatch.setattr(os, "replace", watched_replace)
+    monkeypatch.setattr(os, "rename", watched_rename)
     write_atomically(tmp_path / "file", b"data")
     assert seen == ["contents", "name", "directory"]
+
+
+@pytest.mark.parametrize(
+    ("content", "steps"),
+    [
+        (b'{"step": 1}\n{"step": 2}\n', [1, 2]),
+        (b'{"step": 1}\n\x00\x00\x00"step": 2}\n{"step": 3}\n', [1]),
+        (b'{"step": 1}\n{"st', [1]),
+        (b"\x00\x00\n", []),
+    ],
+)
+def test_of_a_run_that_goes_on_rows_count_up_to_the_first_that_was_spoilt(
+    tmp_path: Path, content: bytes, steps: list[int]
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(content)
+    assert [row["step"] for row in sound_rows(path)] == steps
+
+
+def test_what_is_json_and_no_row_was_not_spoilt_but_written_by_something_else(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b"[1]\n")
+    with pytest.raises(RecordError, match=r"rows\.jsonl:1: not a row of JSON"):
+        sound_rows(path)

@@ -1,12 +1,15 @@
 """An append-only file whose length and digest a checkpoint can name."""
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tinygpt import durable
 from tinygpt.files import RecordError, json_line, read_rows
-from tinygpt.record import START, Mark, Record, up_to, verified
+from tinygpt.record import START, DivergedRecordError, Mark, Record, up_to, verified
 
 ROWS = [{"step": step, "text": f"row {step}"} for step in range(5)]
 
@@ -18,6 +21,17 @@ def mark_of(data: bytes) -> Mark:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "metrics.jsonl"
+
+
+@contextlib.contextmanager
+def durable_operations() -> Iterator[list[str]]:
+    """The names of the operations on files that are made meanwhile."""
+    operations: list[str] = []
+    durable.failpoint = lambda name, path, data: operations.append(name)
+    try:
+        yield operations
+    finally:
+        durable.failpoint = None
 
 
 def write(path: Path, steps: range, mark: Mark = START) -> Mark:
@@ -45,6 +59,50 @@ def test_opening_at_a_mark_cuts_off_what_lies_behind_it(path: Path, behind: byte
     path.write_bytes(path.read_bytes() + behind)
     assert write(path, range(2, 5), mark) == mark_of(path.read_bytes())
     assert path.read_bytes() == b"".join(json_line(row) for row in ROWS)
+
+
+@pytest.mark.parametrize("stands", range(4))
+def test_rows_that_are_computed_again_prove_equal_to_those_that_stand_there(
+    path: Path, stands: int
+) -> None:
+    mark = write(path, range(1))
+    write(path, range(1, 1 + stands), mark)
+    before = path.stat()
+    with durable_operations() as operations:
+        again = write(path, range(1, 5), mark)
+    assert again == mark_of(path.read_bytes())
+    assert path.read_bytes() == b"".join(json_line(row) for row in ROWS)
+    assert path.stat().st_ino == before.st_ino
+    assert operations.count("write") == 4 - stands
+
+
+def test_a_row_that_is_computed_again_with_other_values_is_loud_and_stays_so(path: Path) -> None:
+    mark = write(path, range(1))
+    write(path, range(1, 3), mark)
+    before = path.read_bytes()
+    for _ in range(2):
+        record = Record(path, mark)
+        record.append(ROWS[1])
+        with pytest.raises(DivergedRecordError, match=rf"{path.name}:3: computed again, this row"):
+            record.append({"step": 2, "text": "another"})
+        record.close()
+        assert path.read_bytes() == before
+
+
+def test_without_comparison_all_behind_the_mark_is_cut_off(path: Path) -> None:
+    mark = write(path, range(1))
+    write(path, range(1, 3), mark)
+    Record(path, mark, compare=False).close()
+    assert read_rows(path) == ROWS[:1]
+
+
+def test_the_end_of_a_record_is_the_row_appended_last(path: Path) -> None:
+    write(path, range(5))
+    record = Record(path)
+    record.append(ROWS[0])
+    record.end()
+    record.close()
+    assert read_rows(path) == ROWS[:1]
 
 
 def test_opening_at_the_start_empties_the_file(path: Path) -> None:

@@ -122,6 +122,24 @@ def test_a_run_that_failed_before_its_first_evaluation_has_no_best_step(tmp_path
     }
 
 
+@pytest.mark.parametrize("name", ["config", "tokenizer", "metrics", "samples"])
+@pytest.mark.parametrize("change", ["edited", "removed", "made"])
+def test_a_result_holds_for_the_files_it_was_made_of(
+    tmp_path: Path, name: str, change: str
+) -> None:
+    run_dir = run_of(tmp_path, evaluation(4, 2.0))
+    path: Path = getattr(run_dir, name)
+    if change != "made":
+        path.write_bytes(path.read_bytes() if path.exists() else b"some")
+    else:
+        path.unlink(missing_ok=True)
+    run_dir.conclude("complete")
+    assert run_dir.read_result() is not None
+    path.unlink() if change == "removed" else path.write_bytes(b"other")
+    with pytest.raises(RecordError, match=f"{path.name}: not as it was when the run ended"):
+        run_dir.read_result()
+
+
 def test_a_result_is_a_function_of_the_record(tmp_path: Path) -> None:
     run_dir = run_of(tmp_path, evaluation(0, 3.0), evaluation(4, 2.0))
     run_dir.conclude("complete", parameters=1)
