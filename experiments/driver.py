@@ -4,6 +4,7 @@ The roster (experiments/roster.py) says what is trained next and what stops; her
 started, heard and buried.
 """
 
+import math
 import selectors
 import time
 from collections import Counter
@@ -24,6 +25,8 @@ from tinygpt.exits import BAD_INPUT, BUSY, TEMPORARY, UNUSABLE_RECORD
 from tinygpt.schema import ConfigError
 
 TICK_SECONDS = 0.2
+STOPPING_SECONDS = 60.0
+"""How long a worker may take to its next step where nobody is waiting for the command to end."""
 
 
 @dataclass
@@ -55,8 +58,10 @@ class Driver:
         account: Account,
         *,
         silent_seconds: float = SILENT_SECONDS,
+        stopping_seconds: float = STOPPING_SECONDS,
     ) -> None:
-        """A worker that says nothing for `silent_seconds` is told of."""
+        """A worker that says nothing for `silent_seconds` is told of; one that is to stop and takes
+        longer than `stopping_seconds` to its next step is killed."""
         self.sweep_dir, self.roster = sweep_dir, roster
         self.terminal, self.account = terminal, account
         # The first worker has said that it is ready before there was a driver.
@@ -65,6 +70,7 @@ class Driver:
         timeout = roster.sweep.worker_timeout
         self._watch = Watch(sweep_dir, terminal, timeout, silent_seconds)
         self._stopping = False
+        self._stops_by, self._stopping_seconds = math.inf, stopping_seconds
         self._attempts: Counter[tuple[int, int]] = Counter()
         self._selector = selectors.DefaultSelector()
         for worker in self.workers:
@@ -87,8 +93,8 @@ class Driver:
             if not self._at_work() and self._idle():
                 return
             self._listen()
-            for worker in self._at_work():
-                if self._stopping and is_late():
+            if self._stopping and (is_late() or time.monotonic() > self._stops_by):
+                for worker in self._at_work():
                     self._watch.end(worker)
 
     def _at_work(self) -> list[Worker]:
@@ -118,7 +124,7 @@ class Driver:
         return self._stopping or self.roster.left() == 0
 
     def _stop(self) -> None:
-        self._stopping = True
+        self._stopping, self._stops_by = True, time.monotonic() + self._stopping_seconds
         for worker in self.workers:
             if worker.child.alive:
                 worker.child.send(verdict="stop")

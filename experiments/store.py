@@ -53,7 +53,8 @@ class Store:
         try:
             self._open(trials)
         except Exception as error:  # whatever Optuna cannot read is not what was written
-            if isinstance(error, StorageError) and not isinstance(error, DamagedError):
+            here = isinstance(error, StorageError) and not isinstance(error, DamagedError)
+            if here or isinstance(error, MemoryError):
                 raise
             set_aside(path)
             self._open(trials)
@@ -63,8 +64,9 @@ class Store:
         template = frozen(trial, self._distributions, self._sweep.objective, trial.number)
         with self._undisturbed():
             trial_id = self._storage.create_new_trial(self._study, template_trial=template)
-            self._ids[self._storage.get_trial(trial_id).number] = trial_id
-            self._ids[trial.number]  # another's, if another program has added a trial
+            self._ids[trial.number] = trial_id
+            if self._storage.get_trial(trial_id).number != trial.number:
+                raise DisagreementError  # another program has added a trial
 
     def report(self, number: int, step: int, value: float) -> None:
         """Add a running trial's loss at a step; the same again changes nothing."""

@@ -304,9 +304,9 @@ def left(request: Request) -> int:
     """How many trials are not finished."""
     if not request.sweep_dir.begun():
         return request.sweep.planned()
-    trials = request.sweep_dir.history(request.sweep_dir.search())
-    running = sum(trial.state == "running" for trial in trials)
-    return running + max(0, request.sweep.planned() - len(trials))
+    begun = request.sweep_dir.count()
+    ended = sum(1 for _ in request.sweep_dir.trials.glob("*/result.json"))
+    return max(begun, request.sweep.planned()) - ended
 
 
 def workers_for(arguments: argparse.Namespace, request: Request) -> int:

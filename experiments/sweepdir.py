@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -140,7 +140,7 @@ class SweepDir:
         if numbers != list(range(len(numbers))):
             missing = next(n for n, number in enumerate(numbers) if n != number)
             raise RecordError(f"{self.trial(missing).path}: missing; restore it from a copy")
-        self._refuse_headless({*numbers})
+        self._refuse_headless()
         trials = [self._trial(search, number) for number in numbers]
         for trial in trials:
             if trial.state != "running" and trial.same_as != search.twin(trial, trials):
@@ -148,17 +148,18 @@ class SweepDir:
                 raise RecordError(f"{path}: of another trial; restore it from a copy")
         return [search.with_twin(trial, trials) for trial in trials]
 
-    def _refuse_headless(self, numbers: Collection[int]) -> None:
+    def _refuse_headless(self) -> None:
         """Raise RecordError if a trial has begun and lacks its config: it would begin anew."""
         for path in sorted(self.trials.glob("[0-9]*")):
-            run_dir, known = RunDir(path), path.name.isdecimal() and int(path.name) in numbers
+            run_dir = RunDir(path)
             begun = (run_dir.metrics, run_dir.checkpoints, run_dir.result)
-            if not known and any(one.exists() for one in begun):
+            headless = not run_dir.config.exists() and any(one.exists() for one in begun)
+            if headless and is_number(path.name):
                 raise RecordError(f"{run_dir.config}: missing; restore it from a copy")
 
     def _numbers(self) -> list[int]:
         names = [path.parent.name for path in self.trials.glob("[0-9]*/config.json")]
-        return sorted(int(name) for name in names if name.isdecimal() and len(name) >= 4)
+        return sorted(int(name) for name in names if is_number(name))
 
     def _trial(self, search: Search, number: int) -> Trial:
         run_dir, sweep = self.trial(number), search.version(number).sweep
@@ -195,6 +196,11 @@ class SweepDir:
             os.close(descriptor)
         if new:
             durable.sync_directory(self.path)
+
+
+def is_number(name: str) -> bool:
+    """Whether a directory with this name is a trial's."""
+    return name.isdecimal() and len(name) >= 4
 
 
 def search_of(sweep: Sweep, facts: Mapping[str, Any]) -> Search:
@@ -235,7 +241,10 @@ def _owned(lock: Path, path: Path) -> Iterator[None]:
     try:
         with locked(lock) as descriptor:
             remove_leftovers(path)
-            note(descriptor, str(os.getpid()))
+            note(descriptor, lock, str(os.getpid()))
+            for directory in (path, path / "trials"):
+                if directory.exists():  # whoever made what is in it may have been killed too soon
+                    durable.sync_directory(directory)
             yield
     except BusyError:
         owner = lock.read_text().strip() or "?"

@@ -97,7 +97,7 @@ def leave_behind(orders: int) -> None:
     """Once nobody can write to the pipe any more, leave after a while, whatever is being done: an
     evaluation may take long, and the checkpoint before it stands."""
     driver = select.poll()
-    driver.register(orders, 0)  # a hang-up is told without being asked for
+    driver.register(orders, select.POLLHUP)
     driver.poll()
     time.sleep(LEAVING_SECONDS)
     os.write(2, b"the driver is gone, and no step has ended since; the last checkpoint stands\n")
@@ -175,7 +175,9 @@ class Worker:
             try:
                 return self._run(run_dir, measure)
             except BusyError:
-                if time.monotonic() > deadline or self.channel.stopping():
+                if self.channel.stopping():
+                    return {"event": "stopped", "seconds": {}}
+                if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
 

@@ -88,8 +88,8 @@ def load(directory: Path, step: int) -> Checkpoint:
     try:
         manifest = unsealed(path / "manifest.json")
         state = (path / "state.pt").read_bytes()
-    except OSError as error:
-        raise DamagedError(f"{error.filename}: cannot be read ({error.strerror})") from None
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise DamagedError(f"{error.filename}: {error.strerror}") from None
     except RecordError as error:
         raise DamagedError(str(error)) from None
     if manifest.get("schema") != SCHEMA:

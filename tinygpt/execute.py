@@ -6,6 +6,7 @@ directory goes on and leaves the same bytes as one that was never interrupted.
 
 import contextlib
 import hashlib
+import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -85,9 +86,9 @@ class Execution:
         hardware.configure(self.config.train)
         with locked(self.run_dir.lock) as lock, contextlib.ExitStack() as closing:
             began = self._clock()
-            self._attempt = Attempt(self.run_dir.lock, lock)
-            remove_leftovers(self.run_dir.path)
             self._numerics = hardware.numerics(self.config.train)
+            self._attempt = Attempt(self.run_dir.lock, lock, digest_of(self._numerics))
+            remove_leftovers(self.run_dir.path)
             trainer = self._trainer()
             warnings = self._recover(trainer, closing)
             self._first = trainer.step * self.config.tokens_per_step
@@ -191,8 +192,9 @@ class Execution:
             )
         marks = found.manifest["records"] if found else {}
         run_dir = self.run_dir
-        # Rows behind a checkpoint that was set aside may be damaged, or the reason why it was.
-        compare = not changed and not recovery.losses
+        # Rows behind a checkpoint that was set aside may be damaged, or the reason why it was; and
+        # those of an attempt elsewhere, which came to no checkpoint, need not be ours.
+        compare = not changed and not recovery.losses and self._attempt.same_hand
         self._metrics, self._samples = (
             Record(path, marks.get(path.name, START), compare=compare)
             for path in (run_dir.metrics, run_dir.samples)
@@ -249,7 +251,9 @@ class Execution:
 
     def _stop(self, trainer: Trainer) -> Stopped:
         if trainer.step not in checkpoint.steps(self.run_dir.checkpoints):
-            self._save(trainer.step, trainer.snapshot(), 0.0)
+            # A state that nobody would have looked at here is not the reason why a run fails.
+            with contextlib.suppress(DivergedError):
+                self._save(trainer.step, trainer.snapshot(), 0.0)
         return Stopped(trainer.step)
 
     def _save(self, step: int, state: bytes, seconds: float) -> Saved:
@@ -300,6 +304,11 @@ class Execution:
 
     def _log_time(self, kind: str, step: int, seconds: float) -> None:
         self._timings.append({"kind": kind, "step": step, "seconds": seconds})
+
+
+def digest_of(numerics: Mapping[str, str | int]) -> str:
+    """Eight characters that tell one machine's numerics from another's."""
+    return hashlib.sha256(json.dumps(numerics, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def evaluation_row(event: Evaluated) -> dict[str, Any]:

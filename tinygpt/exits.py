@@ -51,7 +51,8 @@ def describe(error: OSError) -> tuple[str, int]:
     """A line about a failing file operation, and the exit code it deserves."""
     where = error.filename or "the disk"
     if error.errno in FULL:
-        amount = f" for {error.needed:,} bytes" if isinstance(error, NoRoomError) else ""
+        known = isinstance(error, NoRoomError) and error.needed
+        amount = f" for {known:,} bytes" if known else ""
         return f"{where}: no room left{amount}; make some and run the same command again", TEMPORARY
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{where}: no permission to write here; choose another --out", BAD_INPUT

@@ -83,11 +83,12 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def note(descriptor: int, text: str) -> None:
-    """Have a held lock file say something of its holder, for people."""
+def note(descriptor: int, path: Path, text: str) -> None:
+    """Have a held lock file say something of its holder."""
     data = f"{text}\n".encode()
-    os.pwrite(descriptor, data, 0)
-    os.ftruncate(descriptor, len(data))
+    with durable.telling(path, len(data)):
+        os.pwrite(descriptor, data, 0)
+        os.ftruncate(descriptor, len(data))
 
 
 def read_json(path: Path) -> Any:
@@ -146,7 +147,8 @@ def sound_rows(path: Path) -> list[dict[str, Any]]:
 
     Raises RecordError if a line before that is JSON and no row."""
     lines = whole_lines(path.read_bytes() if path.exists() else b"")
-    return rows_in(b"".join(takewhile(_is_json, lines)), path)
+    sound: list[bytes] = list(takewhile(_is_json, lines))
+    return rows_in(b"".join(sound), path)
 
 
 def _is_json(line: bytes) -> bool:

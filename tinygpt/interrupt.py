@@ -72,7 +72,7 @@ class Interrupt:
     def _leave(self, heard: int, limit: float) -> None:
         """Wait for a signal, then for the limit; the pipe ends when it is lifted."""
         asked, lifted = os.read(heard, 1), select.poll()
-        lifted.register(heard)
+        lifted.register(heard, select.POLLIN)
         if asked and not lifted.poll(1000 * limit):
             with contextlib.suppress(OSError):  # nobody may be reading
                 os.write(2, f"{self._last_words}\n".encode())

@@ -67,7 +67,6 @@ class Record:
         """Make the last row appended the last of the file."""
         self._ahead.clear()
         durable.truncate(self._descriptor, self.path, self._bytes)
-        self.sync()
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -89,6 +88,16 @@ class Record:
         self._ahead.clear()
         durable.truncate(self._descriptor, self.path, self._bytes)
         return False
+
+
+def settle(path: Path) -> None:
+    """Have the disk hold a JSONL file up to its last sound row, and nothing behind that."""
+    if path.exists():
+        descriptor = durable.opened(path)
+        sound = takewhile(lambda line: row_of(line) is not None, whole_lines(path.read_bytes()))
+        durable.truncate(descriptor, path, sum(map(len, sound)))
+        durable.sync(descriptor, path)
+        os.close(descriptor)
 
 
 def _place(line: bytes) -> tuple[Any, Any]:

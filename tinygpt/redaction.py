@@ -13,14 +13,15 @@ SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD)$", re.IGNORECASE)
 SECRET_LENGTH = 8
 """Characters that a value must have to be one: shorter ones are words of any text."""
 
-_NAMED = r"[\w-]*(?:key|token|secret|password|passwd|login)"
+# Runs are bounded, or a long word would take time that grows with its square.
+_NAMED = r"(?<![A-Za-z])(?:(?:api|access)?key|(?:auth|access|(?<!per_))token|secret|password|passwd|login)"
 # A path takes the second slash of a URL away.
-_USER = re.compile(r"([a-z][a-z0-9+.-]*:/{1,2})[^\s/]+@", re.IGNORECASE)
+_USER = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}:/{1,2})[^\s/]+@", re.IGNORECASE)
 _WANDB = re.compile(r"wandb_v\d+_[\w-]+|(?<=local-)[0-9a-f]{40}\b")
-_HEX = re.compile(rf"(\b{_NAMED}\W{{1,5}})[0-9a-f]{{40}}\b", re.IGNORECASE)
+_HEX = re.compile(rf"({_NAMED}\W{{1,5}})[0-9a-f]{{40}}\b", re.IGNORECASE)
 _VALUE = rf"""'[^'\n]+'|"[^"\n]+"|[^\s'",;)}}]{{{SECRET_LENGTH},}}"""
-_ASSIGNED = re.compile(rf"(\b{_NAMED}['\"]?\s?[:=]\s?)(?:{_VALUE})", re.IGNORECASE)
-_REFUSED = re.compile(rf"(\b{_NAMED}: [^\n]*\bgot )[^\n]*", re.IGNORECASE)
+_ASSIGNED = re.compile(rf"({_NAMED}['\"]?\s?[:=]\s?)(?:{_VALUE})", re.IGNORECASE)
+_REFUSED = re.compile(rf"({_NAMED}: [^\n]{{0,300}}\bgot )[^\n]*", re.IGNORECASE)
 
 
 def redacted(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from tinygpt import config, durable
 from tinygpt.config import RunConfig
 from tinygpt.files import RecordError, read_json, read_rows, sound_rows, write_atomically
+from tinygpt.record import settle
 from tinygpt.schema import ConfigError, Problem
 from tinygpt.seal import sealed, unsealed
 
@@ -99,6 +100,8 @@ class RunDir:
     ) -> None:
         """End the run: write `result.json`, a function of the record and these words. `log` is what
         the process that failed wrote last."""
+        for record in (self.metrics, self.samples):
+            settle(record)
         result = summary(self.evaluations(), state, reason, facts)
         self.write_result(result if log is None else {**result, "log": log})
 

@@ -30,6 +30,8 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> dict[str, Any
         with warnings.catch_warnings(action="ignore"):  # torch's own, of foreign pickles
             state = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
         _refuse_others(state, "state")
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
     # What is raised depends on the bytes, from EOFError to UnicodeDecodeError; and torch's own
     # message advises to run what they hold.
     except Exception as error:

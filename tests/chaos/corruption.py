@@ -20,6 +20,7 @@ from tinygpt import checkpoint
 from tinygpt.files import RecordError
 from tinygpt.record import DivergedRecordError
 from tinygpt.schema import ConfigError
+from tinygpt.source import CorpusError
 
 PROCESSES = ("run.lock", "sweep.lock", "worker.log", "timings.jsonl", "events.jsonl", "study.db")
 """What changes though a command refuses to go on, or is of no consequence."""
@@ -108,7 +109,7 @@ def outcome(case: Case, root: Path) -> str:
     write_tree(root, case.tree())
     try:
         warnings = finish(case.site.subject, root)
-    except (RecordError, ConfigError) as error:
+    except (RecordError, ConfigError, CorpusError) as error:
         return refused(case, root, error)
     except Exception as error:  # whatever it is, a user would see a traceback
         return f"SILENT {type(error).__name__}: {error}"

@@ -531,12 +531,22 @@ def test_a_clock_that_jumps_and_a_driver_that_was_stopped_itself_make_no_worker_
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize(("is_late", "seconds"), [(True, 60.0), (False, 0.1)])
 def test_a_worker_that_does_not_stop_in_time_is_killed_and_its_checkpoint_stands(
-    long: Sweep, whole: RunDir, rows: Rows, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    long: Sweep,
+    whole: RunDir,
+    rows: Rows,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    is_late: bool,
+    seconds: float,
 ) -> None:
+    """Late for a person who waits, or, after --timeout and a full disk, later than any step."""
     swept = Drive(tmp_path / "tiny", long)
     stopped = Once(reached(swept, rows, 0, 90), stop)
-    driver = swept.run(lambda: stopped() or stopped.done, is_late=lambda: True)
+    driver = swept.run(
+        lambda: stopped() or stopped.done, is_late=lambda: is_late, stopping_seconds=seconds
+    )
     assert (driver.halt, driver.roster.left()) == (None, 1)
     assert max(checkpoint.steps(swept.trial(0).checkpoints)) >= 80
     assert capsys.readouterr().err == (

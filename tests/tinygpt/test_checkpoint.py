@@ -1,5 +1,6 @@
 """Checkpoints are whole or not there, and a damaged one is never believed."""
 
+import errno
 import json
 import os
 import stat
@@ -231,6 +232,21 @@ def test_a_fence_that_refuses_leaves_no_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(BusyError):
         checkpoint.save(tmp_path, 10, b"state 10", {}, refuse)
     assert checkpoint.steps(tmp_path) == [5]
+
+
+def test_a_checkpoint_that_cannot_be_read_just_now_is_not_taken_for_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a disk is away for a while."""
+    saved(tmp_path, 5, 10)
+
+    def fail(path: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        checkpoint.newest(tmp_path, accept)
+    assert checkpoint.steps(tmp_path) == [5, 10]
 
 
 def test_setting_aside_twice_keeps_both(tmp_path: Path) -> None:

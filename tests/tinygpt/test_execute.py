@@ -460,6 +460,18 @@ def test_checkpoints_that_an_interrupted_removal_left_go_at_the_next_start(
     assert not list(directory.glob("*.tmp"))
 
 
+def test_checkpoints_that_are_removed_under_a_run_are_missed_loudly(
+    execute: Execute, tmp_path: Path
+) -> None:
+    with contextlib.closing(execute(tmp_path).events()) as events:
+        assert Saved(8) in events
+        shutil.rmtree(tmp_path / "checkpoints")
+        with pytest.raises(FileNotFoundError, match="checkpoints"):
+            list(events)
+    with pytest.raises(RecordError, match="no checkpoint is left of a run that has begun"):
+        finish(execute(tmp_path))
+
+
 def test_a_vocabulary_that_is_not_the_one_of_the_corpus_is_refused(
     execute: Execute, tmp_path: Path
 ) -> None:
@@ -550,11 +562,14 @@ def test_a_diverged_run_is_recorded_as_failed_with_the_reason(
     assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
 
 
+@pytest.mark.parametrize("rate", [1e30, 1e38])
 @pytest.mark.parametrize("step", [1, 2, 3])
 def test_a_diverging_run_that_was_stopped_leaves_the_same_files(
-    execute: Execute, files_of: FilesOf, tmp_path: Path, step: int
+    execute: Execute, files_of: FilesOf, tmp_path: Path, step: int, rate: float
 ) -> None:
-    values = {"train.learning_rate": 1e30, "train.eval_interval": 100, "checkpoint.interval": 100}
+    """Also where the state at which it stops is not finite and nobody would have looked at it."""
+    values = {"train.learning_rate": rate, "train.warmup_iters": 0}
+    values |= {"train.eval_interval": 100, "checkpoint.interval": 100}
     for path in (tmp_path / "whole", tmp_path / "stopped"):
         if path.name == "stopped":
             asked = iter(range(1, LAST))

@@ -107,3 +107,24 @@ def test_a_value_that_is_cut_for_a_message_does_not_show_half_a_secret(
 def test_an_error_is_printed_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     assert complain("http://u:hunter2@h: no\nhttp://u:hunter2@h: never", 2) == 2
     assert capsys.readouterr().err == "error: http://***@h: no\nerror: http://***@h: never\n"
+
+
+@pytest.mark.parametrize(
+    "word", ["a-", "a", "key: ", "://a", "a://", "token_", "got ", "key: got "]
+)
+def test_a_long_text_takes_no_longer_than_its_length(word: str) -> None:
+    """A pattern that tries every beginning with every end would need minutes."""
+    text = word * 60_000
+    assert len(redacted(text)) > 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "seconds_per_token: 0.000123456",
+        "objective.metric: seconds_per_token: must be one of these, got minimise",
+        "monkey=banana-split",
+    ],
+)
+def test_words_that_only_end_like_a_secrets_name_are_none(text: str) -> None:
+    assert redacted(text) == text

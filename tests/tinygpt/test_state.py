@@ -44,6 +44,18 @@ def test_what_could_not_be_read_or_could_run_is_not_saved(value: object) -> None
         to_bytes({"step": 1, "best": value})
 
 
+@pytest.mark.parametrize("kind", [MemoryError, torch.OutOfMemoryError])
+def test_where_there_is_no_memory_for_a_state_it_is_not_taken_for_another(
+    monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise kind("no memory")
+
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(kind):
+        from_bytes(to_bytes(STATE))
+
+
 class Hostile:
     def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, ("executed",)
