@@ -72,6 +72,8 @@ class Driver:
         self._stopping = False
         self._stops_by, self._stopping_seconds = math.inf, stopping_seconds
         self._attempts: Counter[tuple[int, int]] = Counter()
+        self._unborn = 0
+        """How many workers ended before they were ready."""
         self._selector = selectors.DefaultSelector()
         for worker in self.workers:
             self._selector.register(worker.child, selectors.EVENT_READ, worker)
@@ -239,8 +241,10 @@ class Driver:
             return
         self.sweep_dir.log("worker_died", worker=worker.number, trial=number, code=code)
         if not worker.ready:
-            self.halt = Halt(TEMPORARY, f"a worker does not start: {words}")
-            return
+            self._unborn += 1
+            if code >= 0 or self._unborn > self.roster.sweep.max_retries:
+                self.halt = Halt(TEMPORARY, f"a worker does not start: {words}")
+                return
         if number is not None:
             self._retry(number, f"its worker died ({how})")
             self.account.ends(worker.number, time.monotonic(), {})

@@ -139,10 +139,9 @@ class SweepRun:
             hello: Message | None = None
             devices = self.request.sweep.devices
             children = [process.worker(number, devices) for number in range(self.workers)]
-            for child in children:
-                stack.callback(child.dismiss)
+            stack.callback(dismiss, children)
             try:
-                if children and (hello := self._hello(children[0])) is None:
+                if children and (hello := self._hello(children)) is None:
                     return self._farewell()
             except WorkerError as error:
                 return complain(str(error), TEMPORARY)
@@ -176,14 +175,19 @@ class SweepRun:
     def _patience(self) -> Patience:
         return Patience(self.terminal.say, lambda: bool(self.interrupt))
 
-    def _hello(self, child: Child) -> Message | None:
-        """What the first worker says of the machine; None if a signal came first."""
+    def _hello(self, children: list[Child]) -> Message | None:
+        """What the first worker says of the machine; None if a signal came first. One that is
+        killed meanwhile is replaced."""
+        left = self.request.sweep.max_retries
         while not self.interrupt:
-            for message in child.poll(0.2):
+            for message in children[0].poll(0.2):
                 return message
-            if not child.alive:
-                child.join()
-                raise WorkerError(f"a worker does not start: {child.last_words()}")
+            if not children[0].alive:
+                code = children[0].join()
+                if code >= 0 or left == 0:
+                    raise WorkerError(f"a worker does not start: {children[0].last_words()}")
+                children[0].close()
+                children[0], left = process.worker(0, self.request.sweep.devices), left - 1
         return None
 
     def _last_beginning(self, search: Search) -> float | None:
@@ -298,6 +302,12 @@ class SweepRun:
 
 class WorkerError(RuntimeError):
     """The first worker ends before it can be given a trial."""
+
+
+def dismiss(children: Sequence[Child]) -> None:
+    """Have the children leave that there are by then."""
+    for child in children:
+        child.dismiss()
 
 
 def left(request: Request) -> int:

@@ -317,3 +317,15 @@ def test_every_two_options_leave_the_same_bytes_however_often_their_sweep_is_kil
         process.wait()
     assert command("experiments.sweep", file, "--workers", 2, cwd=often).code == 0
     assert facts(path) == facts(once / "runs" / "tiny")
+
+
+def test_a_worker_that_is_killed_before_it_is_ready_is_replaced(
+    start: Any, ended: Any, write_sweep: Write, until: Any, group_of: Any, tmp_path: Path
+) -> None:
+    file = write_sweep(tmp_path, trials=1, enqueue=[])
+    process = start("experiments.sweep", file, "--workers", 1, cwd=tmp_path)
+    until(lambda: group_of(process.pid, "experiments.worker"))
+    (first,) = group_of(process.pid, "experiments.worker")
+    os.kill(first.pid, signal.SIGKILL)
+    outcome = ended(process)
+    assert (outcome.code, outcome.err) == (0, "")
