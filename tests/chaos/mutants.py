@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 POWER = ("chaos", "power", "--sample", "8")
 CORRUPTION = ("chaos", "corruption", "--sample", "1")
-TRAINER = ("chaos", "trainer", "--full")
-DRIVER = ("chaos", "driver", "--full")
-WORKER = ("chaos", "worker", "--full")
+TRAINER = ("chaos", "trainer", "--sample", "200")
+DRIVER = ("chaos", "driver", "--sample", "40")
+WORKER = ("chaos", "worker", "--sample", "60")
 
 
 def guard(file: str) -> tuple[str, ...]:

@@ -19,6 +19,13 @@ class Options:
     jobs: int = 1
 
 
+def sample(size: int, jobs: int = 1) -> Options:
+    """So many cases by a seed that is printed."""
+    seed = random.SystemRandom().randrange(10**6)
+    print(f"seed {seed}")
+    return Options(size, random.Random(seed), jobs)
+
+
 @dataclass
 class Tally:
     """What a layer did and found."""

@@ -7,7 +7,7 @@ import pytest
 
 from chaos import damage
 from chaos.corruption import damaged
-from chaos.tally import Options
+from chaos.tally import Options, sample
 
 LINES = b'{"step": 1}\n{"step": 2}\n{"step": 3}\n'
 
@@ -33,7 +33,7 @@ def test_damage_of_lines_leaves_whole_lines(kind: damage.Damage) -> None:
 
 
 def test_damage_is_never_silent(tmp_path: Path) -> None:
-    tally = damaged(Options(16, random.Random()), tmp_path)
+    tally = damaged(sample(16), tmp_path)
     assert (tally.findings, tally.cases) == ([], 16)
 
 

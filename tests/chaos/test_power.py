@@ -8,7 +8,7 @@ import pytest
 
 from chaos.filesystem import Disk, File, Operation, Tree, choices, states
 from chaos.power import SAVED, Promises, cuts, tortured
-from chaos.tally import Options
+from chaos.tally import Options, sample
 
 Save = Callable[[int], Iterator[Operation]]
 
@@ -201,7 +201,7 @@ def test_a_file_written_again_with_the_same_bytes_was_not_whole_all_the_time() -
 
 
 def test_the_writers_lose_nothing(tmp_path: Path) -> None:
-    tally = tortured(Options(12, random.Random()), tmp_path)
+    tally = tortured(sample(12), tmp_path)
     assert (tally.findings, tally.cases > 36) == ([], True)
 
 
