@@ -83,6 +83,8 @@ def _print(sweep: Sweep, verdict: Verdict, folder: Path) -> None:
     failed = sweep.trials[sweep.trials["state"] == "failed"]
     for trial, reason in zip(failed["trial"], failed["reason"], strict=True):
         console.print(formats.line(f"trial {trial} failed: {reason or 'no reason given'}", WIDTH))
+    for name in sweep.unreadable:
+        console.print(f"left out, not as it was written: {name}", soft_wrap=True)
     console.print()
     for label, text in _paths(sweep, verdict, folder):
         # Never broken into lines: these are for copying.

@@ -49,15 +49,19 @@ class Store:
         self._path, self._sweep, self._patience = path, search.sweep, patience
         self._distributions = widest(search.sweeps())
         if not is_sound(path, patience):
-            set_aside(path)
+            self._replace()
         try:
             self._open(trials)
         except Exception as error:  # whatever Optuna cannot read is not what was written
             here = isinstance(error, StorageError) and not isinstance(error, DamagedError)
             if here or isinstance(error, MemoryError):
                 raise
-            set_aside(path)
+            self._replace()
             self._open(trials)
+
+    def _replace(self) -> None:
+        if (aside := set_aside(self._path)) is not None:
+            self._patience.say(f"{self._path}: made again from the trials; {aside.name} is the old")
 
     def add(self, trial: Trial) -> None:
         """Create the next trial; its number is the one that the sweep gave it."""
@@ -177,14 +181,16 @@ class Store:
             raise DamagedError(f"{self._path}: {how}") from error
 
 
-def set_aside(path: Path, why: str = "damaged") -> None:
-    """Rename a database and what SQLite keeps beside it, so that they count no more."""
-    number = 0
+def set_aside(path: Path, why: str = "damaged") -> Path | None:
+    """Rename a database and what SQLite keeps beside it, so that they count no more; where it is
+    now, None if there was none."""
+    number, there = 0, bool(parts_of(path))
     while parts_of(aside := path.with_name(f"{path.name}.{why}-{number}")):
         number += 1
     for part in parts_of(path):
         durable.rename(part, aside.with_name(part.name.replace(path.name, aside.name, 1)))
     durable.sync_directory(path.parent)
+    return aside if there else None
 
 
 @contextlib.contextmanager

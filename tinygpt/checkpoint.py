@@ -121,11 +121,15 @@ def newest(directory: Path, check: Callable[[Checkpoint], None]) -> Recovery:
         except RecordError as error:
             losses[step] = str(error)
     if losses and found is None:
-        oldest = losses[min(losses)]
-        raise RecordError(f"{oldest}; no older checkpoint is left, restore one")
+        newest_loss, count = losses[max(losses)], len(losses)
+        raise RecordError(
+            f"{newest_loss}; no older checkpoint is left, {count} are damaged: restore one, or "
+            f"remove all but config.json from {directory.parent} to train it again"
+        )
     for step in losses:
         set_aside(directory / f"step-{step:08d}")
-    return Recovery(found, tuple(losses.values()))
+    told = (f"{loss}; checkpoint {step} was set aside" for step, loss in losses.items())
+    return Recovery(found, tuple(told))
 
 
 def set_aside(path: Path) -> None:

@@ -58,13 +58,14 @@ def write_new(path: Path, data: bytes) -> None:
     its name. Raises FileExistsError, NoRoomError."""
     announce("create", path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    # Whoever fails here removes what there is of the file: all of it is needed the next time.
     with telling(path, len(data)):
         descriptor = os.open(path, flags, 0o644)
-    try:
-        append(descriptor, path, data)
-        sync(descriptor, path)
-    finally:
-        os.close(descriptor)
+        try:
+            append(descriptor, path, data)
+            sync(descriptor, path)
+        finally:
+            os.close(descriptor)
 
 
 def opened(path: Path, mode: int = 0o644) -> int:

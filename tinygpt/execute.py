@@ -118,6 +118,7 @@ class Execution:
         self._attempt.check()
         for record in (self._metrics, self._samples):
             record.end()
+            verified(record.path, record.sync())  # nobody else has written there meanwhile
         if state == "failed":
             checkpoint.retain(self.run_dir.checkpoints, self._retained(ended=True))
         # A run that has ended is not looked through again: what was removed must stay so.
@@ -154,7 +155,7 @@ class Execution:
         self._taken_over = found.step if found and changes else None
         self._open_records(recovery, bool(changes), closing)
         checkpoint.retain(self.run_dir.checkpoints, self._retained())
-        return [*changes, *(f"{loss}; it was set aside" for loss in recovery.losses)]
+        return [*changes, *recovery.losses]
 
     def _check(self, found: Checkpoint, trainer: Trainer) -> None:
         """Have the trainer take a checkpoint over; raises RecordError if it is not of this run."""

@@ -64,6 +64,7 @@ class Interrupt:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
+            os.write(2, b"\nstopped at once; what was saved stands, the same command goes on\n")
             os._exit(128 + number)
         self.signal, self._asked_at = number, time.monotonic()
         if self._alarm is not None:

@@ -114,9 +114,7 @@ def verified(path: Path, mark: Mark) -> bytes:
     """The bytes of a record up to a mark; raises RecordError if they are not what was marked."""
     data = path.read_bytes()[: mark["bytes"]] if path.exists() else b""
     if hashlib.sha256(data).hexdigest() != mark["sha256"]:
-        raise RecordError(
-            f"{path}: its first {mark['bytes']} bytes are not what the checkpoint saw"
-        )
+        raise RecordError(f"{path}: its first {mark['bytes']} bytes are not what was written")
     return data
 
 

@@ -14,7 +14,8 @@ SECRET_LENGTH = 8
 """Characters that a value must have to be one: shorter ones are words of any text."""
 
 # Runs are bounded, or a long word would take time that grows with its square.
-_NAMED = r"(?<![A-Za-z])(?:(?:api|access)?key|(?:auth|access|(?<!per_))token|secret|password|passwd|login)"
+_TOKEN = r"(?:auth|access|(?<!per_))token"
+_NAMED = rf"(?<![A-Za-z])(?:(?:api|access)?key|{_TOKEN}|secret|password|passwd|login)"
 # A path takes the second slash of a URL away.
 _USER = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}:/{1,2})[^\s/]+@", re.IGNORECASE)
 _WANDB = re.compile(r"wandb_v\d+_[\w-]+|(?<=local-)[0-9a-f]{40}\b")

@@ -60,7 +60,8 @@ class RunDir:
         file that it names is not as it was then."""
         if not self.result.exists():
             return None
-        result = unsealed(self.result, RESULT_KEYS | OPTIONAL_KEYS)
+        advice = "restore it from a copy, or remove it: the same command makes it again"
+        result = unsealed(self.result, RESULT_KEYS | OPTIONAL_KEYS, advice)
         if missing := RESULT_KEYS - result.keys():
             raise RecordError(f"{self.result}: {min(missing)} is missing; restore it from a copy")
         if result["state"] not in get_args(State):
@@ -73,7 +74,8 @@ class RunDir:
         for name, digest in there.items():
             if promised.get(name) != digest:
                 raise RecordError(
-                    f"{self.path / name}: not as it was when the run ended; restore it from a copy"
+                    f"{self.path / name}: not as it was when the run ended; restore it from a "
+                    f"copy, or remove all but config.json from {self.path} to train it again"
                 )
 
     def digests(self) -> dict[str, str | None]:

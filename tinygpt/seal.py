@@ -17,18 +17,21 @@ def sealed(data: Mapping[str, Any]) -> bytes:
     return (json.dumps(whole, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def unsealed(path: Path, by_hand: Collection[str] = ()) -> dict[str, Any]:
+def unsealed(
+    path: Path, by_hand: Collection[str] = (), advice: str = "restore it from a copy"
+) -> dict[str, Any]:
     """What was sealed in a file, without the digest.
 
     Whoever writes such a file by hand leaves the digest out: then every key must be among
-    `by_hand`. Raises RecordError if the file holds anything else, OSError if it cannot be read.
+    `by_hand`. Raises RecordError with the advice if the file holds anything else, OSError if it
+    cannot be read.
     """
     written = path.read_bytes()
     data = mapping_in(written, path)
     handmade = bool(data) and KEY not in data and data.keys() <= set(by_hand)
     data.pop(KEY, None)
     if not handmade and written != _sealed_again(data):
-        raise RecordError(f"{path}: not as it was written; restore it from a copy")
+        raise RecordError(f"{path}: not as it was written; {advice}")
     return data
 
 

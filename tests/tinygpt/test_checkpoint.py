@@ -267,7 +267,8 @@ def test_one_that_the_caller_refuses_is_treated_as_damaged(tmp_path: Path) -> No
 
     found, losses = checkpoint.newest(tmp_path, refuse_10)
     assert found is not None
-    assert (found.step, losses) == (5, ("the metrics are not what this checkpoint saw",))
+    told = "the metrics are not what this checkpoint saw; checkpoint 10 was set aside"
+    assert (found.step, losses) == (5, (told,))
     assert checkpoint.steps(tmp_path) == [5]
 
 

@@ -363,7 +363,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_taken(
     assert isinstance(rest[0], Started)
     assert rest[0].step == 8
     assert "step-00000009" in str(rest[0].warning)
-    assert str(rest[0].warning).endswith("it was set aside")
+    assert str(rest[0].warning).endswith("checkpoint 9 was set aside")
     assert (tmp_path / "checkpoints" / "step-00000009.damaged-0").is_dir()
     assert undamaged(files_of(tmp_path)) == files_of(whole[0])
 
