@@ -134,7 +134,7 @@ MUTANTS = (
     ),
     mutant(
         "old checkpoints are not removed at the start",
-        TRAINER,
+        guard("tinygpt/test_execute.py"),
         "tinygpt/execute.py",
         "        checkpoint.retain(self.run_dir.checkpoints, self._retained())\n"
         "        return [*changes",
@@ -149,7 +149,7 @@ MUTANTS = (
     ),
     mutant(
         "the sampler is kept from trial to trial",
-        DRIVER,
+        guard("experiments/test_search.py"),
         "experiments/proposal.py",
         '            sampler = self._sampler(self._seed(number, "sampler", draw))\n',
         '            sampler = vars(self).setdefault("kept", self._sampler(self._sweep.seed))\n',
