@@ -8,6 +8,7 @@ Systems Are Not Created Equal", says why each of these is needed.
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,8 +62,12 @@ def save(
     durable.remove_tree(temporary)
     durable.make_new_directory(temporary)
     try:
-        durable.write_new(temporary / "state.pt", state)
-        durable.write_new(temporary / "manifest.json", _manifest(step, state, about))
+        # The digest is made while the disk is waited for; it takes as long.
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            digest = beside.submit(_sha256, state)
+            durable.write_new(temporary / "state.pt", state)
+        facts = {"schema": SCHEMA, "step": step, "bytes": len(state), "sha256": digest.result()}
+        durable.write_new(temporary / "manifest.json", sealed({**facts, **about}))
         durable.sync_directory(temporary)
         fence()
         durable.rename(temporary, target)
@@ -99,7 +104,7 @@ def load(directory: Path, step: int) -> Checkpoint:
         )
     if manifest["step"] != step:
         raise DamagedError(f"{path}: holds another step than its name says")
-    if manifest["sha256"] != hashlib.sha256(state).hexdigest():
+    if manifest["sha256"] != _sha256(state):
         raise DamagedError(f"{path / 'state.pt'}: the bytes are not the ones that were saved")
     return Checkpoint(step, state, manifest)
 
@@ -163,6 +168,5 @@ def _compare(path: Path, state: bytes) -> None:
         )
 
 
-def _manifest(step: int, state: bytes, about: Mapping[str, Any]) -> bytes:
-    sha256 = hashlib.sha256(state).hexdigest()
-    return sealed({"schema": SCHEMA, "step": step, "bytes": len(state), "sha256": sha256, **about})
+def _sha256(state: bytes) -> str:
+    return hashlib.sha256(state).hexdigest()

@@ -96,7 +96,7 @@ MUTANTS = (
         (
             Edit(
                 "tinygpt/checkpoint.py",
-                '        durable.write_new(temporary / "state.pt", state)\n',
+                '            durable.write_new(temporary / "state.pt", state)\n',
                 "",
             ),
             Edit(
@@ -144,7 +144,7 @@ MUTANTS = (
         "the digest of a state is not checked",
         CORRUPTION,
         "tinygpt/checkpoint.py",
-        'if manifest["sha256"] != hashlib.sha256(state).hexdigest():',
+        'if manifest["sha256"] != _sha256(state):',
         "if False:",
     ),
     mutant(
