@@ -25,6 +25,7 @@ def killed(*arguments: str) -> str:
     return outcome.stdout
 
 
+@pytest.mark.chaos
 def test_a_sweep_that_is_killed_at_three_moments_ends_as_if_it_never_was() -> None:
     assert " 3 faults, 0 mismatches" in killed("--sample", "3", "--jobs", "1")
 

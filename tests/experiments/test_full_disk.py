@@ -45,6 +45,7 @@ def assert_whole(path: Path, rows: Rows) -> None:
         assert json.loads(file.read_bytes())["sha256"] == hashlib.sha256(state).hexdigest()
 
 
+@pytest.mark.chaos
 def test_a_disk_that_is_full_anywhere_stops_the_sweep_and_with_more_room_it_leaves_the_same_bytes(
     golden: Any,
     write_sweep: Write,

@@ -32,6 +32,7 @@ def trains(trial: Path, rows: Rows) -> bool:
     return any(row["kind"] == "train" for row in rows(trial / "metrics.jsonl"))
 
 
+@pytest.mark.chaos
 def test_two_workers_leave_the_same_bytes_as_one(
     golden: Any, command: Any, write_sweep: Write, facts: Any, tmp_path: Path
 ) -> None:
@@ -134,6 +135,7 @@ def signal_pending(pid: int) -> bool:
     return any(int(mask, 16) for mask in masks)
 
 
+@pytest.mark.chaos
 def test_what_a_killed_driver_leaves_behind_saves_and_goes_and_the_next_waits_for_it(
     golden: Any,
     start: Any,
