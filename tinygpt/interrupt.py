@@ -64,7 +64,7 @@ class Interrupt:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
-            os.write(2, b"\nstopped at once; what was saved stands, the same command goes on\n")
+            _say("\nstopped at once; what was saved stands, the same command goes on")
             os._exit(128 + number)
         self.signal, self._asked_at = number, time.monotonic()
         if self._alarm is not None:
@@ -75,7 +75,12 @@ class Interrupt:
         asked, lifted = os.read(heard, 1), select.poll()
         lifted.register(heard, select.POLLIN)
         if asked and not lifted.poll(1000 * limit):
-            with contextlib.suppress(OSError):  # nobody may be reading
-                os.write(2, f"{self._last_words}\n".encode())
+            _say(self._last_words)
             os._exit(self.exit_code)
         os.close(heard)
+
+
+def _say(line: str) -> None:
+    """Say something last; nobody may be reading, and the process must leave all the same."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{line}\n".encode())

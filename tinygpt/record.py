@@ -94,8 +94,7 @@ def settle(path: Path) -> None:
     """Have the disk hold a JSONL file up to its last sound row, and nothing behind that."""
     if path.exists():
         descriptor = durable.opened(path)
-        sound = takewhile(lambda line: row_of(line) is not None, whole_lines(path.read_bytes()))
-        durable.truncate(descriptor, path, sum(map(len, sound)))
+        durable.truncate(descriptor, path, sum(map(len, _rows_behind(path, START))))
         durable.sync(descriptor, path)
         os.close(descriptor)
 

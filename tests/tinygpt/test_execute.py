@@ -429,6 +429,19 @@ def test_on_another_machine_rows_are_not_compared_with_those_of_the_first(
     assert last == Finished(LAST)
 
 
+def test_rows_that_another_machine_wrote_before_its_first_checkpoint_are_not_compared(
+    execute: Execute, files_of: FilesOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that went on elsewhere, was killed there soon and has come back."""
+    leave_at(execute(tmp_path), Saved(8))
+    monkeypatch.setenv("MKL_CBWR", "AVX2")
+    with contextlib.closing(execute(tmp_path).events()) as events:
+        next(event for event in events if isinstance(event, Evaluated) and event.step == 8)
+    flip(tmp_path / "metrics.jsonl", -10)
+    monkeypatch.delenv("MKL_CBWR")
+    assert finish(execute(tmp_path))[-1] == Finished(LAST)
+
+
 def test_a_run_that_another_attempt_has_taken_over_saves_nothing_more(
     execute: Execute, whole: tuple[Path, list[Durable]], files_of: FilesOf, tmp_path: Path
 ) -> None:

@@ -140,3 +140,16 @@ def test_a_training_in_a_very_long_evaluation_leaves_in_time_with_its_checkpoint
     assert errors.startswith("stopped: no step ended within ")
     assert errors.count("\n") == 1
     assert os.listdir(run_dir.checkpoints) == ["step-00000000"]
+
+
+def test_a_second_signal_stops_at_once_though_nobody_reads_what_it_says() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", TWICE, str(int(signal.SIGTERM))],
+        stdout=subprocess.PIPE,
+        stderr=writing,
+        check=False,
+    )
+    os.close(writing)
+    assert done.returncode == 143
