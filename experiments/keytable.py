@@ -70,6 +70,7 @@ EXAMPLES = {
     "pruner.min_iters": "100",
     "pruner.cohort": "9",
     "wandb.entity": "my-team",
+    "wandb.finish_timeout": "10m",
 }
 """Values for keys whose type and default suggest none."""
 

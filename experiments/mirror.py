@@ -1,234 +1,152 @@
 """A process that keeps Weights & Biases level with the record of a sweep, or of one run.
 
 It only reads what the trainers write and repeats it there: one W&B run per trial, its rows with
-their own steps. Live logging, catching up after a kill and late upload are the same work. Nothing
-waits for it, and whatever goes wrong in it costs no training: it may die at any line and be started
-again.
+their own steps, and one for the sweep. Live logging, catching up after a kill and late upload are
+the same work. Nothing waits for it, and whatever goes wrong in it costs no training: it may die at
+any line and be started again.
 """
 
 import contextlib
 import json
 import os
 import select
-import shutil
 import signal
 import sys
+import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
-import wandb
-
-from experiments.spec import WandbConfig
-from experiments.tracked import Source, Sources, named, summary
-from tinygpt import checkpoint
-from tinygpt.files import BusyError, locked, read_json, read_rows, write_atomically
+from experiments import client, provenance
+from experiments.client import UnreachableError
+from experiments.runmirror import RunMirror, Target, fingerprint
+from experiments.sweepmirror import SweepMirror
+from experiments.tracked import Source, Sources, has_begun, home_of
+from experiments.wandbconfig import WandbConfig
+from tinygpt.exits import BAD_INPUT, DONE, TEMPORARY
+from tinygpt.files import BusyError, RecordError, locked
 
 POLL_SECONDS = 1.0
 PREDECESSOR_SECONDS = 30.0
 """How long the mirror of a sweep that was killed may take to leave."""
-
-SETTINGS: dict[str, Any] = {
-    "console": "off",
-    "disable_code": True,
-    "disable_git": True,
-    "silent": True,
-    "init_timeout": 30,
-    "x_disable_stats": True,
-    "x_disable_meta": True,
-    "x_disable_machine_info": True,
-    "x_save_requirements": False,
-    "x_transaction_log_flush_interval": 2,
-}
-"""Those with x_ are W&B's own affair and are passed only where the installed version has them."""
-
-
-class RunMirror:
-    """One W&B run, kept level with one run directory."""
-
-    def __init__(self, source: Source, home: Path, options: WandbConfig, online: bool) -> None:
-        """Opens the W&B run. Online it goes on behind the last step that the server has; offline it
-        begins anew, and what an earlier mirror left unfinished is set aside."""
-        self.source = source
-        if not online:
-            set_aside_fragments(home, source.id)
-        known = wandb.Settings.model_fields
-        self._run = wandb.init(
-            project=options.project,
-            entity=options.entity,
-            id=source.id,
-            name=source.name,
-            group=source.group,
-            job_type="train",
-            tags=source.tags,
-            config=read_json(source.run_dir.config),
-            dir=str(home.parent),
-            mode="online" if online else "offline",
-            resume="allow" if online else None,
-            reinit="create_new",
-            settings=wandb.Settings(**{k: v for k, v in SETTINGS.items() if k in known}),
-        )
-        self._next_step = self._run.starting_step if online else 0
-        self._offset = 0
-        self._held: list[dict[str, Any]] = []
-
-    @property
-    def directory(self) -> str:
-        """W&B's directory of this run, by its name."""
-        return Path(self._run.dir).parent.name
-
-    def catch_up(self) -> None:
-        """Log every step that is complete in the record: all but the last, which may still grow."""
-        rows = [*self._held, *self._new_rows()]
-        steps = [list(group) for _, group in groupby(rows, key=lambda row: row["step"])]
-        for step in steps[:-1]:
-            self._log(step)
-        self._held = steps[-1] if steps else []
-
-    def close(self, result: Mapping[str, Any]) -> None:
-        """Log the last step, the samples and the best checkpoint; end the run with its state."""
-        self.catch_up()
-        if self._held:
-            self._log(self._held, {"samples": self._samples()})
-        self._run.summary.update(summary(result))
-        self._log_checkpoint(result)
-        self._run.tags = (*self.source.tags, result["state"])
-        self._run.finish(exit_code=1 if result["state"] == "failed" else 0)
-
-    def _new_rows(self) -> list[dict[str, Any]]:
-        """Rows that were not there last time.
-
-        A resumed trainer cuts its record back and then writes the same bytes again, so a place in
-        the file means the same before and after.
-        """
-        path = self.source.run_dir.metrics
-        if not path.exists() or path.stat().st_size <= self._offset:
-            return []
-        with open(path, "rb") as file:
-            file.seek(self._offset)
-            data = file.read()
-        whole = data[: data.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        return [json.loads(line) for line in whole.splitlines()]
-
-    def _log(self, rows: list[dict[str, Any]], more: Mapping[str, Any] | None = None) -> None:
-        step = rows[0]["step"]
-        if step >= self._next_step:
-            values = {name: value for row in rows for name, value in named(row)}
-            # Without commit W&B would hold the row back until a larger step arrives.
-            self._run.log({**values, **(more or {})}, step=step, commit=True)
-
-    def _samples(self) -> wandb.Table:
-        rows = read_rows(self.source.run_dir.samples)
-        data: list[Iterable[Any]] = [[row["step"], row["prompt"], row["text"]] for row in rows]
-        return wandb.Table(columns=["step", "prompt", "text"], data=data)
-
-    def _log_checkpoint(self, result: Mapping[str, Any]) -> None:
-        run_dir, step = self.source.run_dir, result["best_step"]
-        steps = checkpoint.steps(run_dir.checkpoints)
-        kept = result["state"] == "complete" or not self.source.volatile
-        if step not in steps or result["state"] == "failed" or not kept:
-            return
-        metadata = {"step": step, "val_loss": result["metrics"]["best_val_loss"]}
-        artifact = wandb.Artifact(f"{self.source.id}-checkpoint", type="model", metadata=metadata)
-        state = run_dir.checkpoints / f"step-{step:08d}" / "state.pt"
-        for path in (state, run_dir.tokenizer, run_dir.config):
-            # One that stays where it is need not be copied.
-            policy: Literal["mutable", "immutable"] = (
-                "mutable" if self.source.volatile else "immutable"
-            )
-            artifact.add_file(str(path), policy=policy, skip_cache=True)
-        aliases = ["best", f"step-{step}", *(["final"] if step == steps[-1] else [])]
-        self._run.log_artifact(artifact, aliases=aliases)
-
-
-def set_aside_fragments(home: Path, run_id: str) -> None:
-    """Move what an earlier, killed mirror wrote of a run out of the way: the whole record follows,
-    and W&B must not upload both."""
-    for fragment in home.glob(f"offline-run-*-{run_id}"):
-        (home / "superseded").mkdir(exist_ok=True)
-        shutil.rmtree(home / "superseded" / fragment.name, ignore_errors=True)
-        os.rename(fragment, home / "superseded" / fragment.name)
+RETRY_SECONDS = 30.0
+"""How long a server that could not be had is left alone."""
+HANG_SECONDS = 300.0
+"""After so long at one thing the mirror gives up, and another one is started."""
+MAX_OPEN = 16
+"""How many W&B runs are open at a time; of more, the quietest are closed until they go on."""
 
 
 class Mirror:
-    """All runs of a sweep directory or a run directory, mirrored.
+    """All runs of a sweep's or a run's directory, mirrored."""
 
-    `wandb/mirror.json` remembers which are closed, and where.
-    """
-
-    def __init__(self, path: Path, options: WandbConfig, online: bool) -> None:
-        self.options, self.online, self._sources = options, online, Sources(path)
-        self.home = path / "wandb"
-        self._closed_file = self.home / "mirror.json"
-        self._closed: dict[str, Any] = (
-            read_json(self._closed_file) if self._closed_file.exists() else {}
-        )
+    def __init__(self, sources: Sources, target: Target) -> None:
+        self._sources, self._target, self._ledger = sources, target, target.ledger
+        self._pending: dict[str, Source] = {}
         self._open: dict[str, RunMirror] = {}
+        whole = sources.sweep is not None and sources.only is None
+        self._sweep = SweepMirror(sources, target) if whole else None
+        self._is_sweep_told: bool | None = None
+        self._warned: set[str] = set()
+        self.warnings: list[str] = []
 
     def catch_up(self) -> None:
-        """Bring every run level with its record as it is now."""
-        for source in self._sources:
-            done = self._closed.get(source.id, {"online": False})
-            if source.id in self._closed and (done["online"] or not self.online):
-                continue
-            # A trial that waits for its first row can wait for W&B too.
-            if not source.run_dir.metrics.exists() and not source.run_dir.result.exists():
-                continue
-            if source.id not in self._open:
-                self._open[source.id] = RunMirror(source, self.home, self.options, self.online)
-            self._follow(source, self._open[source.id])
+        """Bring every run level with its record as it is now; raises UnreachableError."""
+        for source in self._sources.new():
+            self._pending[source.id] = source
+        for source in list(self._pending.values()):
+            try:
+                self._follow(source)
+            except RecordError as error:
+                self._warn(source, error)
+        if self._sweep and self._is_sweep_told is None:
+            self._is_sweep_told = self._is_told()
+        if self._sweep and not self._is_sweep_told:
+            self._sweep.catch_up()
 
-    def leave(self) -> None:
-        """Let go of the runs that have not ended; the next mirror goes on with them."""
+    @property
+    def url(self) -> str | None:
+        """The page to look at: the sweep's, else the run's; None offline, or not yet open."""
+        if self._sweep:
+            return self._sweep.url
+        return next((mirror.url for mirror in self._open.values()), None)
+
+    def finish(self) -> None:
+        """Bring all level and let go of what has not ended; the next mirror goes on with it."""
+        self.catch_up()
         for mirror in self._open.values():
-            mirror.catch_up()
+            mirror.interrupt()
         self._open.clear()
-        wandb.teardown()
+        if self._sweep:
+            self._finish_sweep(self._sweep)
 
-    def _follow(self, source: Source, mirror: RunMirror) -> None:
-        result = source.run_dir.read_result()
-        if result is None:
-            mirror.catch_up()
+    def _finish_sweep(self, sweep: SweepMirror) -> None:
+        if self._is_told():
             return
-        mirror.close(result)
-        del self._open[source.id]
-        self._closed[source.id] = {"online": self.online, "directory": mirror.directory}
-        write_atomically(self._closed_file, (json.dumps(self._closed, indent=2) + "\n").encode())
+        if self._pending or not self._sources.sweep_dir.is_finished():
+            sweep.interrupt()
+        else:
+            sweep.close()
+            state = self._sources.fingerprint()
+            self._ledger.close(self._sources.id, state, self._target.place, sweep.directory)
 
+    def _is_told(self) -> bool:
+        """Whether the sweep's own run says all of it."""
+        state = self._sources.fingerprint()
+        return self._ledger.is_closed(self._sources.id, state, self._target.place)
 
-def isolate(home: Path) -> None:
-    """Keep W&B's files below the sweep and for its owner, and W&B from printing or asking."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.environ.pop("WANDB_SERVICE", None)
-    if not os.environ.get("WANDB_MODE"):
-        os.environ.pop("WANDB_MODE", None)  # W&B takes an empty one for a mode
-    os.environ |= {
-        "WANDB_DATA_DIR": str(home / "data"),
-        "WANDB_CACHE_DIR": str(home / "cache"),
-        "WANDB_SILENT": "true",
-        "WANDB_ERROR_REPORTING": "false",
-    }
+    def _follow(self, source: Source) -> None:
+        run_dir = source.run_dir
+        ended = run_dir.result.exists()
+        # A trial that waits for its first row can wait for W&B too.
+        if not ended and not run_dir.metrics.exists():
+            return
+        if ended:
+            self._end(source)
+        elif self._mirror(source).catch_up():
+            self._open[source.id] = self._open.pop(source.id)  # the quietest stand in front
 
+    def _end(self, source: Source) -> None:
+        result = source.run_dir.read_result()
+        assert result is not None
+        state = fingerprint(source.run_dir.result)
+        if not self._ledger.is_closed(source.id, state, self._target.place):
+            mirror = self._mirror(source)
+            mirror.close(result)
+            self._ledger.close(source.id, state, self._target.place, mirror.directory)
+            self._is_sweep_told = None
+        self._open.pop(source.id, None)
+        del self._pending[source.id]
+        if self._sweep:
+            self._sweep.take(self._sources.trial(source, result))
 
-def logged_in() -> bool:
-    """Whether there is a key; never asks for one. Raises wandb's AuthenticationError if it is
-    malformed."""
-    with contextlib.redirect_stdout(sys.stderr):
-        return bool(wandb.login(prompt=False, verify=False))
+    def _mirror(self, source: Source) -> RunMirror:
+        if source.id not in self._open:
+            if len(self._open) >= MAX_OPEN:
+                self._open.pop(next(iter(self._open))).interrupt()
+            self._open[source.id] = RunMirror(source, self._target)
+        return self._open[source.id]
+
+    def _warn(self, source: Source, error: RecordError) -> None:
+        if source.id not in self._warned:
+            self._warned.add(source.id)
+            self.warnings.append(str(error))
 
 
 def is_online(options: WandbConfig) -> bool:
-    """What the mode comes to on this machine; `auto` heeds W&B's own WANDB_MODE."""
+    """What the mode comes to on this machine; `auto` heeds W&B's own WANDB_MODE. Raises
+    client.KeyFormatError."""
     mode = os.environ.get("WANDB_MODE", "auto") if options.mode == "auto" else options.mode
-    return mode == "online" or (mode != "offline" and logged_in())
+    if mode == "offline":
+        return False
+    return client.logged_in() or mode == "online"
 
 
 @contextlib.contextmanager
 def sole(home: Path) -> Iterator[None]:
     """Be the only mirror of a directory, once an orphaned one has left; raises BusyError."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     deadline = time.monotonic() + PREDECESSOR_SECONDS
     while True:
         try:
@@ -241,27 +159,127 @@ def sole(home: Path) -> Iterator[None]:
             time.sleep(0.1)
 
 
-def follow(path: Path, options: WandbConfig, answers: TextIO) -> None:
-    """Mirror until standard input is closed, then once more to the end of the record."""
-    isolate(path / "wandb")
-    with sole(path / "wandb"):
-        online = is_online(options)
-        say(answers, "mode", text=mode_line(options, online, path))
-        mirror = Mirror(path, options, online)
-        while not select.select([0], [], [], POLL_SECONDS)[0]:
-            mirror.catch_up()
-        mirror.catch_up()
-        mirror.leave()
+class Following:
+    """One mirror process: it says where the runs go, waits for the sweep to begin, and follows it
+    until its input is closed."""
+
+    def __init__(self, path: Path, options: WandbConfig, answers: TextIO) -> None:
+        self._path, self._options, self._answers = path, options, answers
+        self._retry_at, self._reached, self._is_shown = 0.0, True, False
+
+    def run(self) -> int:
+        """Returns the exit code."""
+        home = home_of(self._path)
+        client.isolate(home)
+        try:
+            online = is_online(self._options)
+        except client.KeyFormatError as error:
+            self._say("refused", text=f"W&B: {error}; `wandb login` takes another")
+            return BAD_INPUT
+        if online and not client.logged_in():
+            self._say("refused", text=NO_KEY)
+            return BAD_INPUT
+        self._say("mode", text=mode_line(self._options, online, self._path))
+        heard = os.read(0, 4096)  # the sweep has begun, or nobody is there any more
+        if not heard and not has_begun(self._path):
+            return DONE
+        with sole(home):
+            return self._follow(home, online, live=bool(heard))
+
+    def _follow(self, home: Path, online: bool, live: bool) -> int:
+        source = remembered(home, self._options)
+        mirror = Mirror(Sources(self._path), Target(home, self._options, online, provenance=source))
+        while live and not closed_within(POLL_SECONDS):
+            with Watchdog(HANG_SECONDS):
+                self._try(mirror)
+        with Watchdog(HANG_SECONDS):
+            level = self._finish(mirror)
         times = os.times()
         used = times.user + times.system + times.children_user + times.children_system
-        say(answers, "left", cpu_seconds=used)
+        self._say("left", cpu_seconds=used)
+        return DONE if level else TEMPORARY
+
+    def _try(self, mirror: Mirror) -> None:
+        if time.monotonic() < self._retry_at:
+            return
+        try:
+            mirror.catch_up()
+            self._reach()
+            self._show(mirror.url)
+        except UnreachableError as error:
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            self._lose(error)
+        while mirror.warnings:
+            self._say("warning", text=f"W&B lacks {mirror.warnings.pop()}")
+
+    def _finish(self, mirror: Mirror) -> bool:
+        try:
+            mirror.finish()
+        except UnreachableError as error:
+            print(error, file=sys.stderr)
+            return False
+        client.leave()
+        return True
+
+    def _show(self, url: str | None) -> None:
+        if url and not self._is_shown:
+            self._is_shown = True
+            self._say("page", text=f"W&B: {url}")
+
+    def _reach(self) -> None:
+        if not self._reached:
+            self._reached = True
+            self._say("warning", text="W&B can be had again")
+
+    def _lose(self, error: UnreachableError) -> None:
+        if self._reached:
+            self._reached = False
+            self._say("warning", text=f"W&B cannot be had ({error}); training goes on without it")
+
+    def _say(self, event: str, **facts: Any) -> None:
+        """Tell the process that started this one; it may be gone."""
+        with contextlib.suppress(BrokenPipeError):
+            self._answers.write(json.dumps({"event": event, **facts}) + "\n")
+            self._answers.flush()
 
 
-def say(answers: TextIO, event: str, **facts: Any) -> None:
-    """Tell the process that started this one; it may be gone."""
-    with contextlib.suppress(BrokenPipeError):
-        answers.write(json.dumps({"event": event, **facts}) + "\n")
-        answers.flush()
+NO_KEY = (
+    "wandb.mode: is online and there is no key for it; `wandb login` once, or set wandb.mode to "
+    "auto or offline"
+)
+
+
+def closed_within(seconds: float) -> bool:
+    """Whether standard input is closed within so many seconds."""
+    readable, _, _ = select.select([0], [], [], seconds)
+    return bool(readable) and not os.read(0, 4096)
+
+
+def remembered(home: Path, options: WandbConfig) -> provenance.Provenance | None:
+    """The code that the sweep is run with now, kept for a later upload."""
+    found = provenance.found(Path.cwd()) if options.git else None
+    if found:
+        provenance.write(home / "source.json", found)
+    return found
+
+
+class Watchdog:
+    """Ends the process if what is done in its context takes longer: W&B's own process may hang, and
+    with it whoever talks to it."""
+
+    def __init__(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, self._bite)
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *exception: object) -> None:
+        self._timer.cancel()
+
+    def _bite(self) -> None:
+        print("W&B's client does not answer", file=sys.stderr, flush=True)
+        os._exit(TEMPORARY)
 
 
 def mode_line(options: WandbConfig, online: bool, path: Path) -> str:
@@ -280,10 +298,8 @@ def main() -> int:
     # Ctrl-C reaches the whole group; only the driver answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(10)
-    path = Path(sys.argv[1])
-    options = WandbConfig(**json.loads(sys.argv[2]))
-    follow(path, options, answers)
-    return 0
+    options: Mapping[str, Any] = json.loads(sys.argv[2])
+    return Following(Path(sys.argv[1]), WandbConfig(**options), answers).run()
 
 
 if __name__ == "__main__":

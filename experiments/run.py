@@ -1,19 +1,23 @@
 """One tracked run: `python -m experiments.run runs/small/trials/0007/config.json`."""
 
 import argparse
+import contextlib
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments import loading
-from experiments.mirroring import FINISH_SECONDS, Mirroring
-from experiments.spec import WandbConfig, overridden
+from experiments import fetch, loading
+from experiments.mirroring import Mirroring
+from experiments.spec import overridden
 from experiments.terminal import Terminal
+from experiments.wandbconfig import WandbConfig
 from tinygpt import config
 from tinygpt.exits import run_command
 from tinygpt.files import BusyError, is_locked
 from tinygpt.interrupt import LIMIT_SECONDS, Interrupt
+from tinygpt.links import refuse_links
 from tinygpt.rundir import RunDir
 from tinygpt.schema import ConfigError, Problem
 from tinygpt.train import LEFT_LATE, begin, follow
@@ -31,30 +35,71 @@ def parser() -> argparse.ArgumentParser:
         "goes on.",
     )
     add = parser.add_argument
-    add("config", type=Path, metavar="CONFIG", help="a run's YAML file, or a trial's config.json")
+    add(
+        "config",
+        metavar="CONFIG",
+        help="a run's YAML file, a trial's config.json, or wandb:ENTITY/PROJECT/RUN_ID[:ALIAS]: a "
+        "run on W&B, continued from its checkpoint",
+    )
     add("--out", type=Path, metavar="RUN_DIR", help="default: runs/ and a name after the config")
     add("--set", action="append", default=[], metavar="key=value", help="as train.max_iters=100")
     add("--project", default=WandbConfig().project, help="W&B project (default %(default)s)")
     modes = ["auto", "online", "offline", "disabled"]
+    add(
+        "--anew", action="store_true", help="with wandb:...: train it again, and compare at the end"
+    )
     add("--wandb", choices=modes, default="auto", help="auto: online when logged in, else offline")
+    add(
+        "--checkpoints",
+        choices=["none", "end", "all"],
+        default="end",
+        help="which go to W&B: the best and the last (end), or each as it is saved (all)",
+    )
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train to the end, or until a signal; returns the exit code."""
-    options = WandbConfig(project=arguments.project, mode=arguments.wandb)
-    run_dir = RunDir(arguments.out or default_out(arguments.config))
+    options = WandbConfig(
+        project=arguments.project, mode=arguments.wandb, checkpoints=arguments.checkpoints
+    )
+    run_dir, file = located(arguments)
+    request = requested(file, arguments.set)
     if is_locked(run_dir.lock):
         raise BusyError(f"{run_dir.path}: another process runs it")
-    settled, text = begin(requested(arguments.config, arguments.set), run_dir)
+    if origin := fetch.origin_of(run_dir):
+        options = dataclasses.replace(options, project=origin.project, entity=origin.entity)
+    terminal = Terminal(run_dir.path.name, 1, 1, progress=False)
+    mirroring = Mirroring(run_dir.path, options, terminal)
+    with contextlib.ExitStack() as unless_begun:
+        unless_begun.callback(mirroring.dismiss)
+        mirroring.greet()
+        settled, text = begin(request, run_dir)
+        unless_begun.pop_all()
+    mirroring.begin()
     with Interrupt(LIMIT_SECONDS, LEFT_LATE) as interrupt:
-        terminal = Terminal(run_dir.path.name, 1, 1, progress=False)
-        mirroring = Mirroring(run_dir.path, options, terminal)
         try:
             code = follow(settled, run_dir, text, interrupt)
         finally:
-            mirroring.finish(FINISH_SECONDS, interrupt.is_late)
+            mirroring.finish(options.patience(), interrupt.is_late)
+        if not interrupt and (compared := fetch.comparison(run_dir)):
+            print(compared)
         return interrupt.exit_code if interrupt else code
+
+
+def located(arguments: argparse.Namespace) -> tuple[RunDir, Path]:
+    """The directory of the run, and the file that configures it. A run on W&B is brought here,
+    unless it is here already."""
+    if not arguments.config.startswith(fetch.SCHEME):
+        if arguments.anew:
+            raise ConfigError([Problem((), "--anew: is for a run on W&B, wandb:...")])
+        path = Path(arguments.config)
+        return RunDir(arguments.out or default_out(path)), path
+    reference = fetch.parsed(arguments.config)
+    run_dir = RunDir(arguments.out or Path("runs") / reference.run_id)
+    refuse_links(run_dir.path)
+    fetch.fetch(reference, run_dir, anew=arguments.anew)
+    return run_dir, run_dir.config
 
 
 def requested(path: Path, overrides: list[str]) -> dict[str, Any]:

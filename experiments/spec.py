@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from experiments import agreement, budget, fit, foreign, loading, pruners, samplers, space
 from experiments.budget import Budget
@@ -20,26 +20,12 @@ from experiments.parameter import (
     Scalar,
 )
 from experiments.samplers import GridSampler
+from experiments.wandbconfig import WandbConfig
 from tinygpt import config, schema, wording
 from tinygpt.config import Count, Positive, RunConfig
 from tinygpt.schema import Checked, ConfigError, Problem
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WandbConfig(Checked):
-    """Where the mirror of the sweep goes; no trial depends on it."""
-
-    project: str = "tinygpt"
-    entity: str | None = None
-    """User or team; null: the account's own."""
-    mode: Literal["auto", "online", "offline", "disabled"] = "auto"
-    """auto: online when logged in, else offline."""
-
-    def rules(self) -> Iterator[Problem]:
-        if not 0 < len(self.project) <= 128 or set(self.project) & set("/\\#?%:"):
-            yield Problem(("project",), "must have 1 to 128 characters, none of / \\ # ? % :")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -212,6 +198,9 @@ def plain(data: Mapping[str, Any]) -> dict[str, Any]:
     limits = data.get("budget")
     if isinstance(limits, Mapping) and type(limits.get("time")) in (int, float):
         data["budget"] = {**limits, "time": str(limits["time"])}
+    mirrored = data.get("wandb")
+    if isinstance(mirrored, Mapping) and type(mirrored.get("finish_timeout")) in (int, float):
+        data["wandb"] = {**mirrored, "finish_timeout": str(mirrored["finish_timeout"])}
     for amount in ("max_disk", "worker_timeout"):
         if type(data.get(amount)) in (int, float):
             data[amount] = str(data[amount])

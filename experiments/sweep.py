@@ -15,7 +15,7 @@ from experiments.account import Account
 from experiments.arguments import duration, positive
 from experiments.database import Patience, StorageError
 from experiments.driver import Driver
-from experiments.mirroring import FINISH_SECONDS, Mirroring
+from experiments.mirroring import Mirroring
 from experiments.opening import (
     Begun,
     Request,
@@ -140,6 +140,9 @@ class SweepRun:
             devices = self.request.sweep.devices
             children = [process.worker(number, devices) for number in range(self.workers)]
             stack.callback(dismiss, children)
+            mirroring = Mirroring(self.sweep_dir.path, self.request.sweep.wandb, self.terminal)
+            stack.callback(mirroring.dismiss)
+            mirroring.greet(lambda: bool(self.interrupt))
             try:
                 if children and (hello := self._hello(children)) is None:
                     return self._farewell()
@@ -166,7 +169,7 @@ class SweepRun:
                 driver = Driver(self.sweep_dir, roster, children, self.terminal, self.account)
                 for number in crew.hellos.keys() - {0}:  # heard while they measured
                     driver.welcome(driver.workers[number], crew.hellos[number]["offer"])
-                return self._drive(driver, search.sweep)
+                return self._drive(driver, mirroring)
             except StorageError as error:
                 if self.interrupt:
                     return self._farewell()
@@ -246,8 +249,7 @@ class SweepRun:
         if estimate is not None:
             self.terminal.say(preview.in_a_line(estimate, path))
 
-    def _drive(self, driver: Driver, sweep: Sweep) -> int:
-        mirroring = Mirroring(self.sweep_dir.path, sweep.wandb, self.terminal)
+    def _drive(self, driver: Driver, mirroring: Mirroring) -> int:
         mirroring.join(driver)
         with self.terminal:
             driver.run(self._should_stop, self.interrupt.is_late)
@@ -264,7 +266,7 @@ class SweepRun:
         if driver.roster.ended:
             self.terminal.say(f"the sweep ends early: {driver.roster.ended}")
         reported, reported_at = self._report(), time.monotonic()
-        mirroring.finish(FINISH_SECONDS, lambda: bool(self.interrupt))
+        mirroring.finish(self.request.sweep.wandb.patience(), lambda: bool(self.interrupt))
         self._summarise(worked_until, reported_at, mirroring.cpu_seconds)
         if self.interrupt:
             return self.interrupt.exit_code
@@ -315,8 +317,7 @@ def left(request: Request) -> int:
     if not request.sweep_dir.begun():
         return request.sweep.planned()
     begun = request.sweep_dir.count()
-    ended = sum(1 for _ in request.sweep_dir.trials.glob("*/result.json"))
-    return max(begun, request.sweep.planned()) - ended
+    return max(begun, request.sweep.planned()) - request.sweep_dir.ended()
 
 
 def workers_for(arguments: argparse.Namespace, request: Request) -> int:

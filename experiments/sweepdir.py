@@ -36,6 +36,8 @@ from tinygpt.seal import sealed, unsealed
 
 SCHEMA = 1
 OWNER_ONLY = 0o600
+COMMANDS = ("started", "resumed", "stopped", "finished")
+"""Events of the command, not of a trial or a worker."""
 FACTS = ("schema", "versions", "corpus", "earlier", "outside")
 """The keys of `sweep.json` that are not keys of the sweep's file."""
 
@@ -92,6 +94,15 @@ class SweepDir:
     def search(self) -> Search:
         """The decisions of the sweep, by its record."""
         return search_of(*self.read_sweep())
+
+    def ended(self) -> int:
+        """How many trials have ended."""
+        return sum(1 for _ in self.trials.glob("*/result.json"))
+
+    def is_finished(self) -> bool:
+        """Whether the last command that drove the sweep came to its end."""
+        told = [row["event"] for row in self._events() if row.get("event") in COMMANDS]
+        return told[-1:] == ["finished"]
 
     def worked(self) -> float:
         """The seconds in which a command has driven the sweep, by the times of its events."""

@@ -19,7 +19,11 @@ ALLOWED = {
     "experiments": {"experiments", "tinygpt", "yaml", "optuna", "wandb", "rich"},
 }
 FORBIDDEN = {"analysis": {"experiments", "tinygpt", "torch", "optuna", "yaml", "wandb"}}
-ONLY_IN = {"yaml": "experiments/loading.py", "wandb": "experiments/mirror.py"}
+ONLY_IN = {
+    "yaml": "experiments/loading.py",
+    "wandb": "experiments/client.py",
+    "wandb_workspaces": "experiments/dashboard.py",
+}
 PEER = "experiments/reference.py"
 """The loop that ours is measured against: torch alone, as whoever has not got tinygpt writes it."""
 TRAINS = (
@@ -147,6 +151,7 @@ NOT_OF_A_RECORD = {
     "tinygpt/cache.py": "ids that are made again, and are checked before they are used",
     "tinygpt/corpus.py": "the directory of a download",
     "experiments/mirror.py": "W&B's own files",
+    "experiments/client.py": "W&B's own files",
     "experiments/sweep.py": "takes back a directory in which no sweep has begun",
     "experiments/bench.py": "figures of a benchmark",
     "experiments/halved.py": "sweeps of a benchmark",

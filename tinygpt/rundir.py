@@ -24,7 +24,8 @@ OPTIONAL_KEYS = {"same_as", "log"}
 
 class RunDir:
     """The files of one run. `config.json` is written first and never changed; `result.json` ends
-    the run."""
+    the run. One that was brought here from W&B has its `origin`, the text of its `corpus` where
+    that was uploaded, and the record of the `original` that it reproduces."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -37,6 +38,9 @@ class RunDir:
         self.result = path / "result.json"
         self.lock = path / "run.lock"
         self.log = path / "worker.log"
+        self.corpus = path / "corpus"
+        self.origin = path / "origin.json"
+        self.original = path / "original.jsonl"
 
     def write_config(self, settled: RunConfig | Mapping[str, Any]) -> None:
         """Begin the run, unless it has begun."""

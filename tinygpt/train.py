@@ -18,6 +18,7 @@ from tinygpt.links import refuse_links
 from tinygpt.progress import Progress
 from tinygpt.rundir import RunDir
 from tinygpt.schema import ConfigError, Problem
+from tinygpt.source import texts_below
 
 LEFT_LATE = (
     f"stopped: no step ended within {LIMIT_SECONDS:.0f} s; the last checkpoint stands, the same "
@@ -148,7 +149,16 @@ def settle(request: dict[str, Any], run_dir: RunDir) -> tuple[RunConfig, Corpus]
     if run_dir.read_result() is None:
         config.refuse_absent(begun.train.device, gpu=hardware.offer()["gpu"])
     refuse_changes(begun, wanted, run_dir)
-    return begun, corpus.load(begun.data.corpus, begun.data.sha256)
+    return begun, corpus.load(text_of(begun, run_dir), begun.data.sha256)
+
+
+def text_of(begun: RunConfig, run_dir: RunDir) -> str:
+    """Where the corpus of a run is: the path in its config, or the copy in its directory if it was
+    brought here from another machine."""
+    copies = texts_below(run_dir.corpus) if run_dir.corpus.exists() else []
+    if not copies or Path(begun.data.corpus).exists():
+        return begun.data.corpus
+    return str(copies[0] if len(copies) == 1 else run_dir.corpus)
 
 
 def refuse_changes(begun: RunConfig, wanted: RunConfig, run_dir: RunDir) -> None:

@@ -128,6 +128,14 @@ def _isolated(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setenv(name, environment[name])
 
 
+@pytest.fixture
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo what `isolate` sets."""
+    for name in ("DIR", "DATA_DIR", "CACHE_DIR", "SILENT", "ERROR_REPORTING"):
+        monkeypatch.setenv(f"WANDB_{name}", "before")
+    monkeypatch.setenv("WANDB_SERVICE", "of a parent")
+
+
 @pytest.fixture(scope="session")
 def start(environment: dict[str, str]) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     """Start `python -m MODULE ...` in a session of its own; whole groups are gone at the end."""
@@ -384,7 +392,7 @@ def is_level(
 
 
 def is_metric(name: str) -> bool:
-    return name in ("_step", "tokens") or name.startswith(("train/", "eval/"))
+    return name == "_step" or name.startswith(("train/", "eval/"))
 
 
 def recorded(trial: Path) -> list[dict[str, Any]]:
@@ -394,9 +402,11 @@ def recorded(trial: Path) -> list[dict[str, Any]]:
         values = steps.setdefault(row["step"], {"_step": row["step"]})
         for name, value in row.items():
             if name == "tokens":
-                values[name] = value
+                values["train/tokens"] = value
             elif row["kind"] == "train" and name == "train_loss":
-                values["train/loss"] = value
+                values["train/loss_nats"] = value
+            elif row["kind"] == "eval" and "loss" in name:
+                values[f"eval/{name}_nats"] = value
             elif name not in ("kind", "step"):
                 values[f"{row['kind']}/{name}"] = value
     return list(steps.values())

@@ -5,15 +5,17 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from experiments import mirror
-from experiments.mirror import Mirror, set_aside_fragments
-from experiments.spec import WandbConfig
-from experiments.tracked import Sources, named, summary
+from experiments import client, mirror
+from experiments.mirror import Mirror
+from experiments.runmirror import Target
+from experiments.tracked import Sources
+from experiments.wandbconfig import WandbConfig
 
 Records = Callable[[Path], list[dict[str, Any]]]
 Rows = Callable[[Path], Sequence[dict[str, Any]]]
@@ -71,7 +73,10 @@ def test_a_run_has_the_name_group_tags_and_config_of_its_trial(
     assert first["run_id"].startswith("tiny-")
     assert first["run_id"].endswith(f"-t{number:04d}")
     config = json.loads((golden.path / "trials" / f"{number:04d}" / "config.json").read_text())
-    assert unfolded(first["config"]["update"]) == config
+    told = unfolded(first["config"]["update"])
+    assert {key: told[key] for key in config} == config
+    assert told["trial"] == number
+    assert told["sweep"]["name"] == "tiny"
     assert set(last["tags"]) == {"tpe", "text", state_of(golden, number)["state"]}
 
 
@@ -86,8 +91,8 @@ def test_a_run_ends_with_the_result_of_its_trial(
         told |= record["update"]
     assert told["state"] == result["state"]
     assert told.get("objective") == result["value"]
-    assert told.get("best_step") == result["best_step"]
-    assert told.get("best_val_loss") == result["metrics"].get("best_val_loss")
+    assert told.get("best/step") == result["best_step"]
+    assert told.get("best/val_loss_nats") == result["metrics"].get("best_val_loss")
     assert told.get("reason") == result["reason"]
 
 
@@ -100,16 +105,17 @@ def test_the_best_checkpoint_is_an_artifact_with_tokenizer_and_config(
     assert {"best", f"step-{result['best_step']}"} <= set(model["aliases"])
     assert model["name"].endswith("-t0000-checkpoint")
     metadata = json.loads(model["metadata"])
-    expected = {"step": result["best_step"], "val_loss": result["metrics"]["best_val_loss"]}
-    assert metadata == expected
+    assert metadata["step"] == result["best_step"]
+    assert metadata["best_val_loss_nats"] == result["metrics"]["best_val_loss"]
     files = {entry["path"]: entry["local_path"] for entry in model["manifest"]["contents"]}
-    assert set(files) == {"state.pt", "tokenizer.json", "config.json"}
+    run_files = {"tokenizer.json", "config.json", "metrics.jsonl", "samples.jsonl", "result.json"}
+    assert set(files) == {"state.pt", "manifest.json"} | run_files
     step = f"step-{result['best_step']:08d}"
     assert f"/trials/0000/checkpoints/{step}/state.pt" in f"/{files['state.pt']}"
     assert not [a for a in of_kind(records(1), "artifact") if a["type"] == "model"]
 
 
-def test_the_samples_are_a_table_in_the_last_step(
+def test_the_samples_are_a_table_and_the_text_of_their_steps(
     golden: Any, records: Callable[[int], list[dict[str, Any]]], rows: Rows
 ) -> None:
     (table,) = (run_directory(golden.path, 0) / "files/media/table").glob("samples*.json")
@@ -117,8 +123,9 @@ def test_the_samples_are_a_table_in_the_last_step(
     assert content["columns"] == ["step", "prompt", "text"]
     expected = rows(golden.path / "trials/0000/samples.jsonl")
     assert content["data"] == [[row["step"], row["prompt"], row["text"]] for row in expected]
-    last = of_kind(records(0), "history")[-1]["item"]
-    assert any(name.startswith("samples") for name in last)
+    items = [record["item"] for record in of_kind(records(0), "history")]
+    texts = {item["_step"]: item["samples/text"] for item in items if "samples/text" in item}
+    assert texts == {row["step"]: row["prompt"] + row["text"] for row in expected}
 
 
 def test_no_file_of_wandb_lies_outside_the_sweep(golden: Any, environment: dict[str, str]) -> None:
@@ -129,7 +136,7 @@ def test_no_file_of_wandb_lies_outside_the_sweep(golden: Any, environment: dict[
 
 
 def test_ids_follow_from_the_sweep_and_not_from_its_budget(golden: Any, tmp_path: Path) -> None:
-    ids = [source.id for source in Sources(golden.path)]
+    ids = [source.id for source in Sources(golden.path).new()]
     assert len(set(ids)) == 9
     other = tmp_path / "tiny"
     (other / "trials").mkdir(parents=True)
@@ -140,45 +147,27 @@ def test_ids_follow_from_the_sweep_and_not_from_its_budget(golden: Any, tmp_path
 
     def with_changes(**changes: Any) -> list[str]:
         (other / "sweep.json").write_text(json.dumps({**data, **changes}))
-        return [source.id for source in Sources(other)]
+        return [source.id for source in Sources(other).new()]
 
     assert with_changes(trials=99, wandb={"mode": "disabled"}) == ids[:2]
     assert not set(with_changes(seed=9)) & set(ids)
 
 
-def test_a_single_run_is_named_after_its_directory_and_config(golden: Any) -> None:
-    (source,) = Sources(golden.path / "trials" / "0000")
-    (other,) = Sources(golden.path / "trials" / "0001")
+def test_a_single_run_is_named_after_its_directory_and_config(golden: Any, tmp_path: Path) -> None:
+    for number in ("0000", "0001"):
+        shutil.copytree(golden.path / "trials" / number, tmp_path / number)
+    (source,) = Sources(tmp_path / "0000").new()
+    (other,) = Sources(tmp_path / "0001").new()
     assert (source.name, source.group) == ("0000", None)
     assert source.id.startswith("0000-")
     assert source.id.rpartition("-")[2] != other.id.rpartition("-")[2]
 
 
-def test_rows_have_names_of_their_kind() -> None:
-    train = {"kind": "train", "step": 2, "train_loss": 1.0, "learning_rate": 0.1, "tokens": 8}
-    evaluation = {"kind": "eval", "step": 2, "val_loss": 1.5, "train_loss": 1.25, "tokens": 8}
-    assert dict(named(train)) == {"train/loss": 1.0, "train/learning_rate": 0.1, "tokens": 8}
-    assert dict(named(evaluation)) == {
-        "eval/val_loss": 1.5,
-        "eval/train_loss": 1.25,
-        "tokens": 8,
-    }
-
-
-def test_the_summary_leaves_out_what_is_not_known() -> None:
-    failed = {"state": "failed", "value": None, "metrics": {}, "best_step": None, "reason": "no"}
-    assert summary(failed) == {"state": "failed", "reason": "no"}
-
-
-def test_fragments_of_a_killed_mirror_are_set_aside_and_other_runs_stay(tmp_path: Path) -> None:
-    for name in ("offline-run-1-a-t0000", "offline-run-2-a-t0000", "offline-run-1-a-t0001"):
-        (tmp_path / name).mkdir()
-    set_aside_fragments(tmp_path, "a-t0000")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "offline-run-1-a-t0001",
-        "superseded",
-    ]
-    assert len(list((tmp_path / "superseded").iterdir())) == 2
+def test_a_trials_directory_is_mirrored_as_the_trial_of_its_sweep(golden: Any) -> None:
+    of_sweep = list(Sources(golden.path).new())[4]
+    (alone,) = Sources(golden.path / "trials" / "0004").new()
+    assert alone.run_dir.path == of_sweep.run_dir.path
+    assert replace(alone, run_dir=of_sweep.run_dir) == of_sweep
 
 
 def test_a_mirror_that_is_killed_is_started_again_and_nothing_is_missing_or_double(
@@ -262,18 +251,9 @@ def test_one_line_says_where_the_runs_go_and_what_to_do_later() -> None:
     assert line(WandbConfig(project="p"), True, path) == "W&B: online, project p"
 
 
-@pytest.fixture
-def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Undo what `isolate` sets."""
-    for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_SILENT", "WANDB_ERROR_REPORTING"):
-        monkeypatch.setenv(name, "before")
-    monkeypatch.setenv("WANDB_SERVICE", "of a parent")
-
-
 @pytest.mark.usefixtures("own_environment")
 def test_isolation_keeps_wandbs_files_below_the_sweep(tmp_path: Path) -> None:
-    mirror.isolate(tmp_path / "wandb")
-    assert (tmp_path / "wandb").is_dir()
+    client.isolate(tmp_path / "wandb")
     assert os.environ["WANDB_DATA_DIR"] == str(tmp_path / "wandb" / "data")
     assert os.environ["WANDB_CACHE_DIR"] == str(tmp_path / "wandb" / "cache")
     assert "WANDB_SERVICE" not in os.environ
@@ -284,5 +264,7 @@ def test_a_trial_that_has_written_nothing_has_no_run_yet(golden: Any, tmp_path: 
     (copy / "trials" / "0000").mkdir(parents=True)
     shutil.copy(golden.path / "sweep.json", copy)
     shutil.copy(golden.path / "trials/0000/config.json", copy / "trials/0000")
-    Mirror(copy, WandbConfig(mode="offline"), online=False).catch_up()
+    target = Target(copy / "wandb", WandbConfig(mode="offline"), online=False)
+    mirrored = Mirror(Sources(copy / "trials" / "0000"), target)
+    mirrored.catch_up()
     assert not (copy / "wandb").exists()

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from experiments.mirroring import Mirroring
-from experiments.spec import WandbConfig
 from experiments.terminal import Terminal
+from experiments.wandbconfig import WandbConfig
 
 
 @pytest.fixture
@@ -43,6 +43,7 @@ def test_a_mirror_that_dies_again_and_again_is_given_up_with_a_warning(
 ) -> None:
     monkeypatch.setattr("experiments.mirroring.MAX_RESTARTS", 1)
     mirroring = Mirroring(tmp_path, WandbConfig(mode="offline"), terminal)
+    mirroring.begin()
     children = set()
     while mirroring.child is not None:
         children.add(mirroring.child)
@@ -62,6 +63,7 @@ def test_a_mirror_that_is_not_level_at_the_end_is_a_warning(
 ) -> None:
     # Not a sweep: the mirror cannot read it.
     mirroring = Mirroring(tmp_path, WandbConfig(mode="offline"), terminal)
+    mirroring.begin()
     mirroring.finish(60.0)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("warning: W&B is not level with the record (")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from experiments import publish
-from experiments.spec import WandbConfig
+from experiments.wandbconfig import WandbConfig
 
 Listing = Callable[[Path], dict[str, bytes]]
 
