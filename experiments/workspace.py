@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from experiments import publish
 from experiments.sweepdir import SweepDir
 from experiments.tracked import Sources, home_of
+from tinygpt import durable
 from tinygpt.exits import BAD_INPUT, DONE, complain, run_command
 from tinygpt.files import RecordError, mapping_in, write_atomically
 from tinygpt.schema import ConfigError, Problem
@@ -88,7 +89,7 @@ def made(subject: "Subject", memory: Path, sweep_dir: SweepDir) -> list[str]:
     report.id = before.report
     report.save()
     now = replace(before, workspace=page._internal_name, view=page._internal_id, report=report.id)
-    memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    durable.make_directory(memory.parent)
     write_atomically(memory, (json.dumps(vars(now), indent=2) + "\n").encode())
     return [f"workspace {page.url}", f"report    {report.url}"]
 

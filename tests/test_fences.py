@@ -16,7 +16,15 @@ STDLIB = sys.stdlib_module_names
 
 ALLOWED = {
     "tinygpt": {"tinygpt", "torch"},
-    "experiments": {"experiments", "tinygpt", "yaml", "optuna", "wandb", "rich"},
+    "experiments": {
+        "experiments",
+        "tinygpt",
+        "yaml",
+        "optuna",
+        "wandb",
+        "wandb_workspaces",
+        "rich",
+    },
 }
 FORBIDDEN = {"analysis": {"experiments", "tinygpt", "torch", "optuna", "yaml", "wandb"}}
 ONLY_IN = {

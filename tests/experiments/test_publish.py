@@ -25,22 +25,31 @@ def test_without_an_account_nothing_is_uploaded_and_nothing_is_changed(
     assert {name: data for name, data in listing(copy).items() if name != "wandb"} == before
 
 
-def test_a_directory_that_is_no_sweep_is_bad_input(
+def test_a_directory_without_a_sweep_is_bad_input(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], listing: Listing
 ) -> None:
     assert publish.main([str(tmp_path)]) == 2
-    assert capsys.readouterr().err.startswith(f"error: {tmp_path}: no sweep was begun here; ")
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path}: no sweep or run was begun here; name the directory of one, or of "
+        "several\n"
+    )
     assert listing(tmp_path) == {}
 
 
-def test_a_sweep_is_published_under_its_own_project_and_a_run_under_the_default(
-    golden: Any,
+def test_what_is_published_is_a_sweep_a_trial_a_run_or_all_that_a_directory_holds(
+    golden: Any, tmp_path: Path
 ) -> None:
-    def target(path: Path) -> tuple[Path, WandbConfig]:
+    def targets(path: Path) -> list[tuple[Path, WandbConfig]]:
         arguments = publish.parser().parse_args([str(path), "--out", str(golden.path.parent)])
-        return publish.target(arguments)
+        return publish.targets(arguments)
 
-    assert target(golden.file) == (golden.path, WandbConfig(mode="offline"))
-    assert target(golden.path) == (golden.path, WandbConfig(mode="offline"))
-    trial = golden.path / "trials" / "0000"
-    assert target(trial) == (trial, WandbConfig())
+    offline, trial = WandbConfig(mode="offline"), golden.path / "trials" / "0000"
+    run = tmp_path / "a-run"
+    shutil.copytree(trial, run)
+    (tmp_path / "a-sweep").symlink_to(golden.path)
+    (tmp_path / "something else").mkdir()
+    assert targets(golden.file) == [(golden.path, offline)]
+    assert targets(golden.path) == [(golden.path, offline)]
+    assert targets(trial) == [(trial, offline)]
+    assert targets(run) == [(run, WandbConfig())]
+    assert targets(tmp_path) == [(run, WandbConfig()), (tmp_path / "a-sweep", offline)]

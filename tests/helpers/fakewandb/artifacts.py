@@ -1,0 +1,140 @@
+"""The artifacts that a server has: collections of versions, and their files by digest."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Version:
+    """One version of an artifact. `wanted` aliases become its own when it is committed."""
+
+    id: str
+    entity: str
+    project: str
+    collection: str
+    type: str
+    index: int
+    digest: str
+    metadata: dict[str, Any]
+    ttl: int | None
+    logged_by: str
+    state: str = "PENDING"
+    aliases: list[str] = field(default_factory=list)
+    wanted: list[str] = field(default_factory=list)
+    used_by: set[str] = field(default_factory=set)
+    manifest: bytes | None = None
+    manifest_id: str = ""
+
+    @property
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """The manifest's entries by name."""
+        contents: dict[str, dict[str, Any]] = json.loads(self.manifest or b"{}").get("contents", {})
+        return contents
+
+
+class Store:
+    """All versions, in the order in which they came, and the contents of their files."""
+
+    def __init__(self) -> None:
+        self.versions: list[Version] = []
+        self.blobs: dict[str, bytes] = {}
+        """Contents by digest."""
+        self.clients: dict[str, str] = {}
+        """Ids by those that clients gave."""
+
+    def find(self, name: str) -> Version:
+        """`NAME:ALIAS` or `NAME:vN`; raises KeyError."""
+        collection, _, alias = name.rpartition("/")[2].partition(":")
+        for version in self._of(collection):
+            if (alias or "latest") in (*version.aliases, f"v{version.index}"):
+                return version
+        raise KeyError(name)
+
+    def by_id(self, identity: str) -> Version:
+        """Raises KeyError."""
+        identity = self.clients.get(identity, identity)
+        for version in self.versions:
+            if version.id == identity:
+                return version
+        raise KeyError(identity)
+
+    def of_run(self, run: str) -> list[Version]:
+        """Those that a run made."""
+        return [version for version in self.versions if version.logged_by == run]
+
+    def used_by(self, run: str) -> list[Version]:
+        """Those that a run used."""
+        return [version for version in self.versions if run in version.used_by]
+
+    def files(self, name: str) -> dict[str, bytes]:
+        """The contents of a version's files by their names; raises KeyError."""
+        return {
+            path: self.blobs[entry["digest"]] for path, entry in self.find(name).entries.items()
+        }
+
+    def create(self, given: dict[str, Any]) -> Version:
+        """The version that a CreateArtifact asks for: one with the same digest, or another."""
+        names = given.get("artifactCollectionNames") or [given.get("artifactCollectionName")]
+        versions = list(self._of(names[0]))
+        wanted = [one["alias"] for one in given.get("aliases") or []]
+        found = next((one for one in versions if one.digest == given["digest"]), None)
+        if found is None:
+            found = Version(
+                id=f"artifact-{len(self.versions)}",
+                entity=given["entityName"],
+                project=given["projectName"],
+                collection=names[0],
+                type=given["artifactTypeName"],
+                index=len(versions),
+                digest=given["digest"],
+                metadata=json.loads(given.get("metadata") or "{}"),
+                ttl=given.get("ttlDurationSeconds"),
+                logged_by=given["runName"],
+            )
+            self.versions.append(found)
+        found.wanted = [*found.wanted, *wanted]
+        if given.get("clientID"):
+            self.clients[given["clientID"]] = found.id
+        if found.state == "COMMITTED":
+            self._name(found)
+        return found
+
+    def manifest(self, given: dict[str, Any]) -> str:
+        """Begin a version's manifest; its id."""
+        version = self.by_id(given["artifactID"])
+        version.manifest_id = f"manifest-{uuid.uuid4().hex}"
+        return version.manifest_id
+
+    def read(self, manifest_id: str) -> bytes | None:
+        """The contents of a manifest."""
+        found = [one.manifest for one in self.versions if one.manifest_id == manifest_id]
+        return found[0] if found else None
+
+    def written(self, manifest_id: str, data: bytes) -> None:
+        """Keep the contents of a manifest."""
+        next(v for v in self.versions if v.manifest_id == manifest_id).manifest = data
+
+    def commit(self, identity: str) -> Version:
+        """Make a version count, if all of its files are there."""
+        version = self.by_id(identity)
+        assert all(
+            one["digest"] in self.blobs for one in version.entries.values() if "ref" not in one
+        )
+        version.state = "COMMITTED"
+        version.wanted.append("latest")
+        self._name(version)
+        return version
+
+    def _name(self, version: Version) -> None:
+        """Give a version the aliases that it wants, and take them from the others."""
+        for other in self._of(version.collection):
+            if other is not version:
+                other.aliases = [name for name in other.aliases if name not in version.wanted]
+        version.aliases = list(dict.fromkeys((*version.aliases, *version.wanted)))
+        version.wanted = []
+
+    def _of(self, collection: str) -> Iterator[Version]:
+        return (version for version in self.versions if version.collection == collection)
