@@ -32,7 +32,8 @@ SETTINGS: dict[str, Any] = {
     "x_transaction_log_flush_interval": FLUSH_SECONDS,
     "x_file_stream_transmit_interval": FLUSH_SECONDS,
 }
-"""Those with x_ are W&B's own affair and are passed only where the installed version has them."""
+"""Those with x_ are W&B's own affair and are passed only where the installed version has them.
+An environment variable as WANDB_INIT_TIMEOUT wins."""
 
 DELETED = "previously created and deleted"
 """What a server says of a run id that was used before and may not be used again."""
@@ -87,12 +88,13 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Held:
-    """What the server has of a run: how many rows, its state in W&B's words, and the artifacts that
-    it made: their names, aliases and states."""
+    """What the server has of a run: how many rows, its state in W&B's words, the artifacts that it
+    made (their names, aliases and states) and the names of those that it used."""
 
     rows: int
     state: str
     artifacts: Sequence[tuple[str, Sequence[str], str]] = ()
+    used: Sequence[str] = ()
 
 
 def isolate(home: Path) -> None:
@@ -129,9 +131,8 @@ class Run:
 
         Raises UnreachableError if that is impossible now, DeletedError if it never will be.
         """
-        settings = SETTINGS | {"git_commit": about.commit, "git_remote_url": about.remote}
+        settings = wanted() | {"git_commit": about.commit, "git_remote_url": about.remote}
         settings["disable_git"] = about.commit is None
-        known = wandb.Settings.model_fields
         try:
             self._run = wandb.init(
                 project=about.project,
@@ -146,12 +147,13 @@ class Run:
                 mode="online" if online else "offline",
                 resume="allow" if resume else None,
                 reinit="create_new",
-                settings=wandb.Settings(**{k: v for k, v in settings.items() if k in known}),
+                settings=wandb.Settings(**settings),
             )
         except (wandb.errors.CommError, wandb.errors.UsageError) as error:
             if DELETED in str(error):
                 raise DeletedError(run_id) from None
             raise UnreachableError(brief(error)) from None
+        self.id = run_id
         self.next_step: int = self._run.starting_step if online and resume else 0
 
     @property
@@ -212,6 +214,17 @@ class Run:
         self.finish(exit_code=1)
 
 
+def wanted() -> dict[str, Any]:
+    """The settings that the installed version has, but for those that the user's environment
+    sets."""
+    known = wandb.Settings.model_fields
+    return {
+        name: value
+        for name, value in SETTINGS.items()
+        if name in known and f"WANDB_{name.upper()}" not in os.environ
+    }
+
+
 def artifact_of(bundle: Bundle) -> wandb.Artifact:
     """The artifact that a bundle describes."""
     artifact = wandb.Artifact(bundle.name, type=bundle.type, metadata=dict(bundle.metadata))
@@ -244,7 +257,7 @@ def leave() -> None:
 
 def server() -> str:
     """The address of the server that this machine uses."""
-    return str(wandb.Settings().base_url)
+    return str(wandb.setup().settings.base_url)
 
 
 def as_json(value: Any) -> bytes:
@@ -316,4 +329,5 @@ def answering() -> Iterator[None]:
 
 def _held(run: Any) -> Held:
     made = [(one.name, tuple(one.aliases), one.state) for one in run.logged_artifacts()]
-    return Held(run.historyLineCount, run.state, made)
+    used = [one.name.partition(":")[0] for one in run.used_artifacts()]
+    return Held(run.historyLineCount, run.state, made, used)

@@ -1,6 +1,7 @@
 """W&B's own directories of a run that was mirrored offline: one for each mirror that began it."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import client
@@ -19,11 +20,11 @@ def is_uploaded(fragment: Path) -> bool:
     return any(itertools.chain(fragment.glob("*.wandb.synced"), fragment.glob("*.wandb.syncstate")))
 
 
-def set_aside(home: Path, run_id: str) -> int | None:
+def set_aside(home: Path, run_id: str) -> list[Path]:
     """Move what earlier mirrors wrote of a run out of the way: the whole record follows, and W&B
     must not upload both. Of the last one a copy is kept below `superseded`.
 
-    What has been uploaded stays. Returns the last step of that, None if there is nothing.
+    What has been uploaded stays; returns that.
     """
     uploaded = [fragment for fragment in of(home, run_id) if is_uploaded(fragment)]
     for fragment in of(home, run_id):
@@ -33,5 +34,18 @@ def set_aside(home: Path, run_id: str) -> int | None:
             for older in of(aside, run_id):
                 durable.remove_tree(older)
             durable.rename(fragment, aside / fragment.name)
-    steps = [step for fragment in uploaded for step in client.steps_of(fragment)]
-    return max(steps) if steps else None
+    return uploaded
+
+
+def last_step(uploaded: Sequence[Path]) -> int | None:
+    """The last step in these directories, None if there is none."""
+    return max((step for one in uploaded for step in client.steps_of(one)), default=None)
+
+
+def tidy(home: Path, run_id: str, current: str) -> None:
+    """Once a run is open on a server, leave only W&B's `current` directory of it: uploaded by hand,
+    an earlier one would be there twice."""
+    set_aside(home, run_id)
+    for older in home.glob(f"run-*-{run_id}"):
+        if older.name != current:
+            durable.remove_tree(older)

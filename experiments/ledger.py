@@ -1,7 +1,6 @@
 """What the mirror has brought to W&B: `wandb/mirror.jsonl`, the newest row of a run counts."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -59,10 +58,6 @@ class Ledger:
     def reopen(self, run: str) -> None:
         """Forget that a run was closed: the server lacks something of it."""
         self._write(replace(self.entry(run), fingerprint=None))
-
-    def closed_at(self, place: str) -> Iterator[Entry]:
-        """The runs that are closed in a place."""
-        return (e for e in self._entries.values() if e.fingerprint and e.place == place)
 
     def _write(self, entry: Entry) -> None:
         self._entries[entry.id] = entry

@@ -53,9 +53,13 @@ class Target:
                 self.ledger.renew(about.id)
 
     def _opened(self, about: About, run_id: str) -> client.Run:
-        last = None if self.online else fragments.set_aside(self.home, run_id)
+        last = None
+        if not self.online:
+            last = fragments.last_step(fragments.set_aside(self.home, run_id))
         resume = self.online or last is not None
         run = client.Run(about, run_id, self.home, online=self.online, resume=resume)
+        if self.online:
+            fragments.tidy(self.home, run_id, run.directory)
         if last is not None:
             run.next_step = last + 1
         return run
@@ -183,9 +187,9 @@ class RunMirror:
         # What stays where it is need not be copied.
         stays = ended and not self.source.volatile
         return Bundle(
-            name=f"{self.source.id}-checkpoint",
+            name=f"{self._run.id}-checkpoint",
             type="model",
-            metadata={"step": step, "run": self.source.id, **metadata},
+            metadata={"step": step, "run": self._run.id, **metadata},
             kept=files if stays else {},
             copied={} if stays else files,
             aliases=(f"step-{step}", *aliases),

@@ -131,7 +131,7 @@ class SweepMirror:
                 copied["study.db"] = study
             self._opened().output(
                 Bundle(
-                    name=f"{self._sources.id}-sweep",
+                    name=f"{self._opened().id}-sweep",
                     type="sweep",
                     metadata={"trials": len(self._story.trials)},
                     copied=copied | {"sweep.json": sweep_dir.sweep},

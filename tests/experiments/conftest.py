@@ -15,6 +15,7 @@ from typing import Any
 
 import optuna
 import pytest
+from fakewandb import FakeWandb
 
 from experiments import spec
 from experiments.spec import Sweep
@@ -387,6 +388,33 @@ def is_level(
             logged = [{k: v for k, v in item.items() if is_metric(k)} for item in items]
             assert logged == recorded(trial), trial.name
             assert records[-1]["type"] == "exit"
+
+    return check
+
+
+@pytest.fixture
+def server() -> Iterator[FakeWandb]:
+    """A W&B server that knows everything it was asked."""
+    with FakeWandb() as fake:
+        yield fake
+    assert fake.unknown == []
+
+
+@pytest.fixture(scope="session")
+def is_level_on() -> Callable[[FakeWandb, Path], None]:
+    """Assert that a server holds each trial's record: every step once, in order, all values, its
+    state, and whole artifacts."""
+
+    def check(fake: FakeWandb, path: Path) -> None:
+        for trial in sorted((path / "trials").iterdir()):
+            (run,) = (r for r in fake.runs.values() if r.id.split("-t")[-1][:4] == trial.name)
+            logged = [{k: v for k, v in row.items() if is_metric(k)} for row in run.history]
+            assert logged == recorded(trial), trial.name
+            result = json.loads((trial / "result.json").read_text())
+            assert run.state == ("failed" if result["state"] == "failed" else "finished")
+            assert result["state"] in run.tags
+            assert run.summary["state"] == result["state"]
+        assert {version.state for version in fake.artifacts.versions} == {"COMMITTED"}
 
     return check
 

@@ -40,7 +40,7 @@ def test_earlier_directories_of_a_run_are_set_aside_and_those_of_others_stay(
     tmp_path: Path,
 ) -> None:
     mine, other = made(tmp_path, 1), made(tmp_path, 1, run="small-12345678-t0008")
-    assert fragments.set_aside(tmp_path, RUN) is None
+    assert fragments.set_aside(tmp_path, RUN) == []
     assert not mine.exists()
     assert (tmp_path / fragments.SUPERSEDED / mine.name).exists()
     assert other.exists()
@@ -63,6 +63,17 @@ def test_what_has_been_uploaded_stays_and_its_last_step_is_gone_on_from(
     uploaded = written(home, steps=(0, 5))
     next(uploaded.glob("*.wandb")).with_suffix(f".wandb{mark}").touch()
     later = made(home, 9)
-    assert fragments.set_aside(home, RUN) == 5
+    assert fragments.set_aside(home, RUN) == [uploaded]
+    assert fragments.last_step([uploaded]) == 5
     assert uploaded.exists()
     assert not later.exists()
+
+
+def test_once_a_run_is_online_only_its_current_directory_stays(tmp_path: Path) -> None:
+    offline = made(tmp_path, 1)
+    for when in (2, 3):
+        (tmp_path / f"run-2026010{when}_000000-{RUN}").mkdir()
+    fragments.tidy(tmp_path, RUN, f"run-20260103_000000-{RUN}")
+    assert not offline.exists()
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {fragments.SUPERSEDED, f"run-20260103_000000-{RUN}"}

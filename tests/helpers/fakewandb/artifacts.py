@@ -42,6 +42,7 @@ class Store:
         self.versions: list[Version] = []
         self.blobs: dict[str, bytes] = {}
         """Contents by digest."""
+        self._manifests: dict[str, Version] = {}
         self.clients: dict[str, str] = {}
         """Ids by those that clients gave."""
 
@@ -104,18 +105,19 @@ class Store:
 
     def manifest(self, given: dict[str, Any]) -> str:
         """Begin a version's manifest; its id."""
-        version = self.by_id(given["artifactID"])
-        version.manifest_id = f"manifest-{uuid.uuid4().hex}"
-        return version.manifest_id
+        identity = f"manifest-{uuid.uuid4().hex}"
+        self._manifests[identity] = self.by_id(given["artifactID"])
+        return identity
 
     def read(self, manifest_id: str) -> bytes | None:
         """The contents of a manifest."""
-        found = [one.manifest for one in self.versions if one.manifest_id == manifest_id]
-        return found[0] if found else None
+        version = self._manifests.get(manifest_id)
+        return version.manifest if version else None
 
     def written(self, manifest_id: str, data: bytes) -> None:
         """Keep the contents of a manifest."""
-        next(v for v in self.versions if v.manifest_id == manifest_id).manifest = data
+        version = self._manifests[manifest_id]
+        version.manifest, version.manifest_id = data, manifest_id
 
     def commit(self, identity: str) -> Version:
         """Make a version count, if all of its files are there."""
