@@ -88,6 +88,7 @@ def fetch(reference: Reference, run_dir: RunDir, *, anew: bool) -> None:
 def _download(reference: Reference, root: Path) -> None:
     from experiments import client  # W&B takes half a second to load
 
+    client.isolate(root.parent / "wandb")
     try:
         texts = client.download(reference.artifact, root)
     except LookupError as error:

@@ -71,7 +71,7 @@ class Operations:
         made = project(ENTITY, given["input"]["name"])
         return {"result": {"project": made, "model": made, "inserted": True}}
 
-    def _projectInternalId(self, given: Given) -> Answer:  # noqa: N802
+    def _ProjectInternalId(self, given: Given) -> Answer:  # noqa: N802
         return {"project": {"internalId": "1"}}
 
     def _UpsertView2(self, given: Given) -> Answer:  # noqa: N802
