@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import wandb
+from wandb.sdk.lib.service.service_connection import WandbApiFailedError
+
+from experiments.watchdog import Watchdog
 
 INIT_SECONDS = 30
 FINISH_SECONDS = 60
@@ -43,8 +46,10 @@ class UnreachableError(ConnectionError):
     """W&B cannot be had now: no server, no answer, no permission; the message says why."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.filename = "W&B"
+        super().__init__(0, why, "W&B")
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 class DeletedError(LookupError):
@@ -267,7 +272,7 @@ def as_json(value: Any) -> bytes:
 
 def brief(error: Exception) -> str:
     """An error of W&B's in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
 def steps_of(directory: Path) -> list[int]:
@@ -285,7 +290,7 @@ def download(name: str, root: Path) -> list[str]:
     Raises LookupError if there is none, UnreachableError if W&B cannot be had.
     """
     with answering():
-        artifact = wandb.Api().artifact(name)
+        artifact = asked().artifact(name)
         artifact.download(root=str(root), skip_cache=True)
         maker = artifact.logged_by() if artifact.type == "model" else None
         used = maker.used_artifacts() if maker else []
@@ -301,7 +306,7 @@ def held(
     """
     filters = {"group": group} if group else {"name": {"$in": list(ids)}}
     with answering():
-        api = wandb.Api(timeout=INIT_SECONDS)
+        api = asked()
         runs = api.runs(f"{entity or api.default_entity}/{project}", filters=filters, per_page=100)
         try:
             return {run.id: _held(run) for run in runs if run.id in ids}
@@ -312,7 +317,12 @@ def held(
 def own_entity() -> str:
     """The account's own user or team. Raises UnreachableError if W&B cannot be had."""
     with answering():
-        return str(wandb.Api().default_entity)
+        return str(asked().default_entity)
+
+
+def asked() -> wandb.Api:
+    """What asks the server, and waits no longer than for a run."""
+    return wandb.Api(timeout=INIT_SECONDS)
 
 
 @contextlib.contextmanager
@@ -320,9 +330,12 @@ def answering() -> Iterator[None]:
     """Ask the server in this context: LookupError for what it has not, UnreachableError where it
     does not answer."""
     try:
-        yield
-    except (wandb.errors.CommError, ValueError, ConnectionError) as error:
-        if "not found" in str(error).lower():
+        with Watchdog():
+            yield
+    except (wandb.errors.Error, WandbApiFailedError, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # a disk's affair: what W&B's client raises of the network has no number
+        if "not found in" in str(error):
             raise LookupError(brief(error)) from None
         raise UnreachableError(brief(error)) from None
 

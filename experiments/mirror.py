@@ -12,7 +12,6 @@ import os
 import select
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ from experiments.runmirror import RunMirror, Target, fingerprint
 from experiments.sweepmirror import SweepMirror
 from experiments.tracked import Source, Sources, has_begun, home_of
 from experiments.wandbconfig import WandbConfig
+from experiments.watchdog import Watchdog
 from tinygpt.exits import BAD_INPUT, DONE, TEMPORARY
 from tinygpt.files import BusyError, RecordError, locked
 
@@ -32,8 +32,6 @@ PREDECESSOR_SECONDS = 30.0
 """How long the mirror of a sweep that was killed may take to leave."""
 RETRY_SECONDS = 30.0
 """How long a server that could not be had is left alone."""
-HANG_SECONDS = 300.0
-"""After so long at one thing the mirror gives up, and another one is started."""
 MAX_OPEN = 16
 """How many W&B runs are open at a time; of more, the quietest are closed until they go on."""
 
@@ -57,13 +55,15 @@ class Mirror:
             self._pending[source.id] = source
         for source in list(self._pending.values()):
             try:
-                self._follow(source)
+                with Watchdog():
+                    self._follow(source)
             except RecordError as error:
                 self._warn(source, error)
         if self._sweep and self._is_sweep_told is None:
             self._is_sweep_told = self._is_told()
         if self._sweep and not self._is_sweep_told:
-            self._sweep.catch_up()
+            with Watchdog():
+                self._sweep.catch_up()
 
     @property
     def url(self) -> str | None:
@@ -76,10 +76,12 @@ class Mirror:
         """Bring all level and let go of what has not ended; the next mirror goes on with it."""
         self.catch_up()
         for mirror in self._open.values():
-            mirror.interrupt()
+            with Watchdog():
+                mirror.interrupt()
         self._open.clear()
         if self._sweep:
-            self._finish_sweep(self._sweep)
+            with Watchdog():
+                self._finish_sweep(self._sweep)
 
     def _finish_sweep(self, sweep: SweepMirror) -> None:
         if self._is_told():
@@ -190,10 +192,8 @@ class Following:
         source = remembered(home, self._options)
         mirror = Mirror(Sources(self._path), Target(home, self._options, online, provenance=source))
         while live and not closed_within(POLL_SECONDS):
-            with Watchdog(HANG_SECONDS):
-                self._try(mirror)
-        with Watchdog(HANG_SECONDS):
-            level = self._finish(mirror)
+            self._try(mirror)
+        level = self._finish(mirror)
         times = os.times()
         used = times.user + times.system + times.children_user + times.children_system
         self._say("left", cpu_seconds=used)
@@ -261,25 +261,6 @@ def remembered(home: Path, options: WandbConfig) -> provenance.Provenance | None
     if found:
         provenance.write(home / "source.json", found)
     return found
-
-
-class Watchdog:
-    """Ends the process if what is done in its context takes longer: W&B's own process may hang, and
-    with it whoever talks to it."""
-
-    def __init__(self, seconds: float) -> None:
-        self._timer = threading.Timer(seconds, self._bite)
-        self._timer.daemon = True
-
-    def __enter__(self) -> None:
-        self._timer.start()
-
-    def __exit__(self, *exception: object) -> None:
-        self._timer.cancel()
-
-    def _bite(self) -> None:
-        print("W&B's client does not answer", file=sys.stderr, flush=True)
-        os._exit(TEMPORARY)
 
 
 def mode_line(options: WandbConfig, online: bool, path: Path) -> str:

@@ -5,6 +5,7 @@ import importlib
 import os
 import random
 import shutil
+import sys
 from pathlib import Path
 
 LAYERS = {
@@ -16,6 +17,7 @@ LAYERS = {
     "full-driver": "points:full_driver",
     "full-worker": "points:full_worker",
     "kills": "kills:timed",
+    "wandb": "mirrored:mirrored",
     "power": "power:tortured",
     "corruption": "corruption:damaged",
     "mutants": "mutating:mutated",
@@ -23,7 +25,11 @@ LAYERS = {
 """Each with the module and the function that runs it."""
 
 
+HELPERS = Path(__file__).resolve().parents[1] / "helpers"
+
+
 def main() -> int:
+    sys.path.append(str(HELPERS))
     arguments = parser().parse_args()
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(10**6)
     found = 0

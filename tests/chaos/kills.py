@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,8 @@ MOST_KILLS = 8
 VICTIMS = {"group": 10, "driver": 3, "worker": 2}
 """Who is killed, and how often beside the others; a mirror where there is one."""
 MIRRORED = VICTIMS | {"mirror": 3}
+NOWHERE = {"WANDB_BASE_URL": "http://127.0.0.1:9"}
+"""The environment of a command that has no account."""
 MODULES = {"worker": "experiments.worker", "mirror": "experiments.mirror"}
 
 
@@ -179,7 +181,7 @@ def finished(
 class Command:
     """The command on a sweep, in a process group of its own."""
 
-    def __init__(self, file: Path, place: Path) -> None:
+    def __init__(self, file: Path, place: Path, environment: Mapping[str, str] = NOWHERE) -> None:
         self._path = place / "runs" / "median"
         self._began, self._known = time.monotonic(), begins(self._path)
         # No account, key or setting of a person counts.
@@ -190,7 +192,7 @@ class Command:
             self.process = subprocess.Popen(
                 command,
                 cwd=place,
-                env=kept | home | {"WANDB_BASE_URL": "http://127.0.0.1:9"},
+                env={**kept, **home, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -217,20 +219,17 @@ class Command:
         elif victim == "driver":
             self.process.kill()
             self.process.wait()
-        elif pids := self._children(MODULES[victim]):
+        elif pids := self._victims(victim):
             os.kill(pids[0], signal.SIGKILL)
         else:
             return []
         return [phase]
 
-    def _children(self, module: str) -> list[int]:
-        here = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        found = []
-        with contextlib.suppress(OSError):
-            for pid in here.read_text().split():
-                if module in Path(f"/proc/{pid}/cmdline").read_text().split("\0"):
-                    found.append(int(pid))
-        return found
+    def _victims(self, victim: str) -> list[int]:
+        if victim == "wandb-core":
+            mirrors = children(self.process.pid, MODULES["mirror"])
+            return [core for mirror in mirrors for core in children(mirror, victim)]
+        return children(self.process.pid, MODULES[victim])
 
     def loads(self) -> bool:
         """Whether no worker has said yet that it is ready."""
@@ -249,6 +248,17 @@ class Command:
         """Whether a worker has begun an attempt since the command did."""
         now = time.time() - (time.monotonic() - self._began)
         return any(lock.stat().st_mtime > now for lock in self._path.glob("trials/*/run.lock"))
+
+
+def children(parent: int, name: str) -> list[int]:
+    """The children of a process in whose command line a module or a program of a name stands."""
+    found = []
+    with contextlib.suppress(OSError):
+        for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+            words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            if any(Path(word).name == name for word in words if word):
+                found.append(int(pid))
+    return found
 
 
 def begins(path: Path) -> int:

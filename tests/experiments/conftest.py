@@ -16,6 +16,7 @@ from typing import Any
 import optuna
 import pytest
 from fakewandb import FakeWandb
+from told import logged, recorded, rows
 
 from experiments import spec
 from experiments.spec import Sweep
@@ -348,14 +349,6 @@ def group_of() -> Callable[..., list[Process]]:
     return find
 
 
-def rows(path: Path) -> Sequence[dict[str, Any]]:
-    """The rows of a JSONL file that may not be there yet, without a torn last line."""
-    if not path.exists():
-        return []
-    data = path.read_bytes()
-    return [json.loads(line) for line in data[: data.rfind(b"\n") + 1].splitlines()]
-
-
 @pytest.fixture(scope="session", name="rows")
 def rows_fixture() -> Callable[[Path], Sequence[dict[str, Any]]]:
     """Read a JSONL file."""
@@ -385,8 +378,7 @@ def is_level(
             (run,) = (path / "wandb").glob(f"offline-run-*-t{trial.name}")
             records = wandb_records(run)
             items = [r["history"]["item"] for r in records if r["type"] == "history"]
-            logged = [{k: v for k, v in item.items() if is_metric(k)} for item in items]
-            assert logged == recorded(trial), trial.name
+            assert logged(items) == recorded(trial), trial.name
             assert records[-1]["type"] == "exit"
 
     return check
@@ -408,8 +400,7 @@ def is_level_on() -> Callable[[FakeWandb, Path], None]:
     def check(fake: FakeWandb, path: Path) -> None:
         for trial in sorted((path / "trials").iterdir()):
             (run,) = (r for r in fake.runs.values() if r.id.split("-t")[-1][:4] == trial.name)
-            logged = [{k: v for k, v in row.items() if is_metric(k)} for row in run.history]
-            assert logged == recorded(trial), trial.name
+            assert logged(run.history) == recorded(trial), trial.name
             result = json.loads((trial / "result.json").read_text())
             assert run.state == ("failed" if result["state"] == "failed" else "finished")
             assert result["state"] in run.tags
@@ -417,24 +408,3 @@ def is_level_on() -> Callable[[FakeWandb, Path], None]:
         assert {version.state for version in fake.artifacts.versions} == {"COMMITTED"}
 
     return check
-
-
-def is_metric(name: str) -> bool:
-    return name == "_step" or name.startswith(("train/", "eval/"))
-
-
-def recorded(trial: Path) -> list[dict[str, Any]]:
-    """What W&B is to know of a trial's record, step by step."""
-    steps: dict[int, dict[str, Any]] = {}
-    for row in rows(trial / "metrics.jsonl"):
-        values = steps.setdefault(row["step"], {"_step": row["step"]})
-        for name, value in row.items():
-            if name == "tokens":
-                values["train/tokens"] = value
-            elif row["kind"] == "train" and name == "train_loss":
-                values["train/loss_nats"] = value
-            elif row["kind"] == "eval" and "loss" in name:
-                values[f"eval/{name}_nats"] = value
-            elif name not in ("kind", "step"):
-                values[f"{row['kind']}/{name}"] = value
-    return list(steps.values())
