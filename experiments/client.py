@@ -13,6 +13,7 @@ from typing import Any
 
 import wandb
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
+from wandb.sdk.mailbox.mailbox import MailboxClosedError
 
 from experiments.watchdog import Watchdog
 
@@ -38,6 +39,7 @@ SETTINGS: dict[str, Any] = {
 """Those with x_ are W&B's own affair and are passed only where the installed version has them.
 An environment variable as WANDB_INIT_TIMEOUT wins."""
 
+GONE = "its own process is gone"
 DELETED = "previously created and deleted"
 """What a server says of a run id that was used before and may not be used again."""
 
@@ -50,6 +52,17 @@ class UnreachableError(ConnectionError):
 
     def __str__(self) -> str:
         return str(self.strerror)
+
+
+class GoneError(ConnectionError):
+    """W&B's own process is gone, or does not come to an end: this process can do no more with it,
+    another one can."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(0, why, "W&B")
+
+    def __str__(self) -> str:
+        return f"W&B: {self.strerror}"
 
 
 class DeletedError(LookupError):
@@ -126,8 +139,22 @@ def logged_in() -> bool:
         raise KeyFormatError(str(error).splitlines()[0].rstrip(".")) from None
 
 
+@contextlib.contextmanager
+def talking() -> Iterator[None]:
+    """Talk about an open run in this context. Raises GoneError if there is nobody to talk to,
+    UnreachableError if it cannot be done now."""
+    try:
+        yield
+    except (GoneError, UnreachableError):
+        raise
+    except (ConnectionError, MailboxClosedError):
+        raise GoneError(GONE) from None
+    except wandb.errors.Error as error:
+        raise UnreachableError(brief(error)) from None
+
+
 class Run:
-    """A run of W&B, open in this process."""
+    """A run of W&B, open in this process. What it does raises GoneError and UnreachableError."""
 
     def __init__(
         self, about: About, run_id: str, home: Path, *, online: bool, resume: bool
@@ -158,6 +185,8 @@ class Run:
             if DELETED in str(error):
                 raise DeletedError(run_id) from None
             raise UnreachableError(brief(error)) from None
+        except (ConnectionError, MailboxClosedError):
+            raise GoneError(GONE) from None
         self.id = run_id
         self.next_step: int = self._run.starting_step if online and resume else 0
 
@@ -176,43 +205,50 @@ class Run:
         """Its page; None offline."""
         return self._run.url or None
 
+    @talking()
     def log(self, values: Mapping[str, Any], step: int) -> None:
         """Add the row of a step."""
         # Without commit W&B would hold the row back until a larger step arrives.
         self._run.log(dict(values), step=step, commit=True)
 
+    @talking()
     def summarise(self, values: Mapping[str, Any]) -> None:
         """Set what stands for the whole run."""
         self._run.summary.update(dict(values))
 
+    @talking()
     def tag(self, tag: str) -> None:
         """Add a tag."""
         self._run.tags = tuple(dict.fromkeys((*(self._run.tags or ()), tag)))
 
+    @talking()
     def save(self, name: str, data: bytes) -> None:
         """Attach a file."""
         path = Path(self._run.dir) / name
         path.write_bytes(data)
         self._run.save(str(path), base_path=self._run.dir, policy="now", glob=False)
 
+    @talking()
     def output(self, bundle: Bundle) -> None:
         """Log an artifact that this run made. Raises FileNotFoundError if a file of it is gone."""
         self._run.log_artifact(artifact_of(bundle), aliases=list(bundle.aliases))
 
+    @talking()
     def input(self, bundle: Bundle) -> None:
         """Log an artifact, unless it is known, and say that this run used it."""
         artifact = artifact_of(bundle)
         # The public way raises a TypeError offline, and online waits for the server.
         self._run._log_artifact(artifact, is_user_created=True, use_after_commit=True)
 
+    @talking()
     def finish(self, exit_code: int) -> None:
-        """Close the run with everything uploaded; raises UnreachableError if that takes too
-        long."""
+        """Close the run with everything uploaded; raises GoneError if that takes too long."""
         try:
             self._run.finish(exit_code=exit_code)
-        except TimeoutError as error:
-            raise UnreachableError(brief(error)) from None
+        except TimeoutError:
+            raise GoneError("it does not take what is sent") from None
 
+    @talking()
     def interrupt(self) -> None:
         """Close the run as one that will go on."""
         self._run.mark_preempting()
@@ -256,8 +292,9 @@ def html(text: str) -> Any:
 
 
 def leave() -> None:
-    """End W&B's own process."""
-    wandb.teardown()
+    """End W&B's own process, if it is still there."""
+    with contextlib.suppress(ConnectionError):
+        wandb.teardown()
 
 
 def server() -> str:

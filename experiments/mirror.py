@@ -32,6 +32,8 @@ PREDECESSOR_SECONDS = 30.0
 """How long the mirror of a sweep that was killed may take to leave."""
 RETRY_SECONDS = 30.0
 """How long a server that could not be had is left alone."""
+TRY_AGAIN = 1
+"""The exit code of a mirror that another one can go on for."""
 MAX_OPEN = 16
 """How many W&B runs are open at a time; of more, the quietest are closed until they go on."""
 
@@ -186,7 +188,11 @@ class Following:
         if not heard and not has_begun(self._path):
             return DONE
         with sole(home):
-            return self._follow(home, online, live=bool(heard))
+            try:
+                return self._follow(home, online, live=bool(heard))
+            except client.GoneError as error:
+                print(error, file=sys.stderr)
+                return TRY_AGAIN
 
     def _follow(self, home: Path, online: bool, live: bool) -> int:
         source = remembered(home, self._options)

@@ -91,7 +91,7 @@ class RunMirror:
         self._run = target.open(
             target.about(id=source.id, name=source.name, config=source.config(), **job)
         )
-        self._run.input(corpus(source, target.options))
+        self._is_fed = False
 
     @property
     def directory(self) -> str:
@@ -133,6 +133,9 @@ class RunMirror:
         self._run.interrupt()
 
     def _log(self, ended: bool) -> bool:
+        if not self._is_fed:
+            self._run.input(corpus(self.source, self._target.options))
+            self._is_fed = True
         told: dict[str, Any] = {}
         any_step = False
         for step in self._tail.steps(ended):
