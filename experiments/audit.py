@@ -53,6 +53,13 @@ class Audit:
     findings: Sequence[Finding] = field(default=())
 
 
+def asked(sources: Sources, target: Target) -> Audit:
+    """Compare what the server has of a sweep or a run with the record; raises
+    client.UnreachableError."""
+    group = sources.sweep.name if sources.sweep else None
+    return audited(list(expectations(sources, target)), target, group)
+
+
 def expectations(sources: Sources, target: Target) -> Iterator[Expected]:
     """What the server should have of a sweep or a run; of what has not ended nothing is said."""
     for source in sources.new():

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import wandb
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
-from wandb.sdk.mailbox.mailbox import MailboxClosedError
+from wandb.sdk.mailbox import HandleAbandonedError, MailboxClosedError
+from wandb.sdk.mailbox.mailbox_handle import ServerResponseError
 
 from experiments.watchdog import Watchdog
 
@@ -40,6 +41,8 @@ SETTINGS: dict[str, Any] = {
 An environment variable as WANDB_INIT_TIMEOUT wins."""
 
 GONE = "its own process is gone"
+LOST = (ConnectionError, MailboxClosedError, HandleAbandonedError, ServerResponseError)
+"""What W&B's client raises when that is so."""
 DELETED = "previously created and deleted"
 """What a server says of a run id that was used before and may not be used again."""
 
@@ -147,7 +150,7 @@ def talking() -> Iterator[None]:
         yield
     except (GoneError, UnreachableError):
         raise
-    except (ConnectionError, MailboxClosedError):
+    except LOST:
         raise GoneError(GONE) from None
     except wandb.errors.Error as error:
         raise UnreachableError(brief(error)) from None
@@ -185,7 +188,7 @@ class Run:
             if DELETED in str(error):
                 raise DeletedError(run_id) from None
             raise UnreachableError(brief(error)) from None
-        except (ConnectionError, MailboxClosedError):
+        except LOST:
             raise GoneError(GONE) from None
         self.id = run_id
         self.next_step: int = self._run.starting_step if online and resume else 0
@@ -297,6 +300,13 @@ def leave() -> None:
         wandb.teardown()
 
 
+def abandon(code: int) -> NoReturn:
+    """End this process at once: W&B's client would complain of the process that it has lost."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def server() -> str:
     """The address of the server that this machine uses."""
     return str(wandb.setup().settings.base_url)
@@ -369,6 +379,8 @@ def answering() -> Iterator[None]:
     try:
         with Watchdog():
             yield
+    except (MailboxClosedError, HandleAbandonedError):
+        raise GoneError(GONE) from None
     except (wandb.errors.Error, WandbApiFailedError, ValueError, OSError) as error:
         if isinstance(error, OSError) and error.errno:
             raise  # a disk's affair: what W&B's client raises of the network has no number

@@ -192,7 +192,7 @@ class Following:
                 return self._follow(home, online, live=bool(heard))
             except client.GoneError as error:
                 print(error, file=sys.stderr)
-                return TRY_AGAIN
+                client.abandon(TRY_AGAIN)
 
     def _follow(self, home: Path, online: bool, live: bool) -> int:
         source = remembered(home, self._options)

@@ -83,28 +83,38 @@ def options_of(path: Path) -> WandbConfig:
 
 def level(path: Path, options: WandbConfig) -> int:
     """Bring one directory level, and say whether it is; returns the exit code."""
-    from experiments import audit, client, mirror, runmirror
+    from experiments import client, mirror
 
     refuse_links(path)
     home = home_of(path)
     client.isolate(home)
     with mirror.sole(home):
-        target = runmirror.Target(home, options, True, provenance.read(home / "source.json"))
-        for _ in range(ROUNDS):
-            mirrored = mirror.Mirror(Sources(path), target)
-            mirrored.finish()
-            sources = Sources(path)
-            group = sources.sweep.name if sources.sweep else None
-            wanted = list(audit.expectations(sources, target))
-            found = audit.audited(wanted, target, group)
-            for finding in found.findings:
-                target.ledger.reopen(finding.expected.id)
-            if all(finding.more for finding in found.findings):
-                break
+        try:
+            found, warnings = brought(path, options)
+        except client.GoneError as error:
+            client.abandon(complain(f"{error}; run the same command again", TEMPORARY))
         client.leave()
-    for warning in mirrored.warnings:
+    for warning in warnings:
         print(f"warning: W&B lacks {warning}", file=sys.stderr)
-    return told(path, options, found) or (UNUSABLE_RECORD if mirrored.warnings else DONE)
+    return told(path, options, found) or (UNUSABLE_RECORD if warnings else DONE)
+
+
+def brought(path: Path, options: WandbConfig) -> "tuple[Audit, list[str]]":
+    """Upload what the server lacks and ask it what it has, twice if it lacks something; that, and
+    what cannot be read."""
+    from experiments import audit, mirror, runmirror
+
+    home = home_of(path)
+    target = runmirror.Target(home, options, True, provenance.read(home / "source.json"))
+    for _ in range(ROUNDS):
+        mirrored = mirror.Mirror(Sources(path), target)
+        mirrored.finish()
+        found = audit.asked(Sources(path), target)
+        for finding in found.findings:
+            target.ledger.reopen(finding.expected.id)
+        if all(finding.more for finding in found.findings):
+            break
+    return found, mirrored.warnings
 
 
 def told(path: Path, options: WandbConfig, found: "Audit") -> int:

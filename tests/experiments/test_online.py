@@ -303,7 +303,6 @@ def test_whoever_is_killed_while_it_is_uploaded_nothing_is_missing_or_double(
     publish: Any,
     start: Any,
     until: Any,
-    group_of: Any,
     server: FakeWandb,
     is_level_on: IsLevel,
     tmp_path: Path,
@@ -314,14 +313,16 @@ def test_whoever_is_killed_while_it_is_uploaded_nothing_is_missing_or_double(
     for runs in (1, 3):
         process = start("experiments.publish", path, cwd=tmp_path, environ=environ)
         until(lambda: len(server.runs) >= runs or process.poll() is not None)  # noqa: B023
-        strike(victim, process.pid, group_of)
-        process.wait(60)
+        strike(victim, process.pid)
+        code = process.wait(60)
+        # What is uploaded to the end may have been before anybody was killed.
+        assert code in ((75, 0) if victim == "wandb-core" else (-signal.SIGKILL, 0))
     outcome = publish(path)
     assert (outcome.code, outcome.err) == (0, "")
     is_level_on(server, path)
 
 
-def strike(victim: str, pid: int, group_of: Any) -> None:
+def strike(victim: str, pid: int) -> None:
     """Kill one of a command's processes, or all."""
     if victim == "group":
         os.killpg(pid, signal.SIGKILL)
