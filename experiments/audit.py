@@ -1,5 +1,6 @@
 """Whether W&B really has what it was sent: uploads are told as done that were not."""
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from experiments import client
 from experiments.client import Held
 from experiments.runmirror import Target, corpus, ended_checkpoints
 from experiments.tracked import Source, Sources
-from tinygpt.files import read_rows
+from tinygpt.files import RecordError, read_rows
 
 PAUSES = (1.0, 2.0, 3.0)
 """Seconds before it is asked again: a server may count late."""
@@ -63,8 +64,10 @@ def asked(sources: Sources, target: Target) -> Audit:
 def expectations(sources: Sources, target: Target) -> Iterator[Expected]:
     """What the server should have of a sweep or a run; of what has not ended nothing is said."""
     for source in sources.new():
-        if source.run_dir.result.exists():
-            yield expected(source, target)
+        # A mirror warns of what cannot be read.
+        with contextlib.suppress(RecordError):
+            if source.run_dir.result.exists():
+                yield expected(source, target)
     if sources.sweep and sources.only is None and sources.sweep_dir.is_finished():
         run_id = target.ledger.entry(sources.id).run_id
         rows = sources.sweep_dir.ended()

@@ -1,6 +1,7 @@
 """What the mirror has brought to W&B: `wandb/mirror.jsonl`, the newest row of a run counts."""
 
 import os
+import threading
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -31,7 +32,7 @@ class Ledger:
     same."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._lock = path, threading.Lock()
         data = path.read_bytes() if path.exists() else b""
         lines = whole_lines(data)
         self._torn = bool(data) and not data.endswith(b"\n")
@@ -60,14 +61,15 @@ class Ledger:
         self._write(replace(self.entry(run), fingerprint=None))
 
     def _write(self, entry: Entry) -> None:
-        self._entries[entry.id] = entry
-        descriptor = durable.opened(self._path)
-        try:
-            line = json_line(asdict(entry))
-            durable.append(descriptor, self._path, b"\n" + line if self._torn else line)
-        finally:
-            os.close(descriptor)
-        self._torn = False
+        with self._lock:
+            self._entries[entry.id] = entry
+            descriptor = durable.opened(self._path)
+            try:
+                line = json_line(asdict(entry))
+                durable.append(descriptor, self._path, b"\n" + line if self._torn else line)
+            finally:
+                os.close(descriptor)
+            self._torn = False
 
 
 def _entry(line: bytes) -> Entry | None:

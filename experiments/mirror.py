@@ -13,7 +13,8 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -35,7 +36,9 @@ RETRY_SECONDS = 30.0
 TRY_AGAIN = 1
 """The exit code of a mirror that another one can go on for."""
 MAX_OPEN = 16
-"""How many W&B runs are open at a time; of more, the quietest are closed until they go on."""
+"""How many W&B runs are followed at a time; of more, the quietest are closed until they go on."""
+CLOSING = 4
+"""How many runs that have ended are closed at a time."""
 
 
 class Mirror:
@@ -55,12 +58,10 @@ class Mirror:
         """Bring every run level with its record as it is now; raises UnreachableError."""
         for source in self._sources.new():
             self._pending[source.id] = source
+        self._close_ended([s for s in self._pending.values() if s.run_dir.result.exists()])
         for source in list(self._pending.values()):
-            try:
-                with Watchdog():
-                    self._follow(source)
-            except RecordError as error:
-                self._warn(source, error)
+            with self._warning(source), Watchdog():
+                self._follow(source)
         if self._sweep and self._is_sweep_told is None:
             self._is_sweep_told = self._is_told()
         if self._sweep and not self._is_sweep_told:
@@ -101,28 +102,45 @@ class Mirror:
         return self._ledger.is_closed(self._sources.id, state, self._target.place)
 
     def _follow(self, source: Source) -> None:
-        run_dir = source.run_dir
-        ended = run_dir.result.exists()
         # A trial that waits for its first row can wait for W&B too.
-        if not ended and not run_dir.metrics.exists():
-            return
-        if ended:
-            self._end(source)
-        elif self._mirror(source).catch_up():
+        if source.run_dir.metrics.exists() and self._mirror(source).catch_up():
             self._open[source.id] = self._open.pop(source.id)  # the quietest stand in front
 
-    def _end(self, source: Source) -> None:
+    def _close_ended(self, ended: Sequence[Source]) -> None:
+        """Close the runs that have ended, some at a time: each waits for the server."""
+        with ThreadPoolExecutor(CLOSING) as pool:
+            closings = {pool.submit(self._close, source): source for source in ended}
+            try:
+                for closing in as_completed(closings):
+                    with self._warning(closings[closing]):
+                        self._note(closings[closing], closing.result())
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _close(self, source: Source) -> RunMirror | None:
+        """The mirror of a run that it has closed; None if that was done before."""
         result = source.run_dir.read_result()
         assert result is not None
         state = fingerprint(source.run_dir.result)
-        if not self._ledger.is_closed(source.id, state, self._target.place):
-            mirror = self._mirror(source)
+        if self._ledger.is_closed(source.id, state, self._target.place):
+            return None
+        if source.id not in self._open:
+            self._open[source.id] = RunMirror(source, self._target)
+        mirror = self._open[source.id]
+        with Watchdog():
             mirror.close(result)
-            self._ledger.close(source.id, state, self._target.place, mirror.directory)
+        return mirror
+
+    def _note(self, source: Source, closed: RunMirror | None) -> None:
+        """Remember that a run is closed."""
+        if closed:
+            state = fingerprint(source.run_dir.result)
+            self._ledger.close(source.id, state, self._target.place, closed.directory)
             self._is_sweep_told = None
         self._open.pop(source.id, None)
         del self._pending[source.id]
-        if self._sweep:
+        result = source.run_dir.read_result()
+        if self._sweep and result:
             self._sweep.take(self._sources.trial(source, result))
 
     def _mirror(self, source: Source) -> RunMirror:
@@ -132,10 +150,15 @@ class Mirror:
             self._open[source.id] = RunMirror(source, self._target)
         return self._open[source.id]
 
-    def _warn(self, source: Source, error: RecordError) -> None:
-        if source.id not in self._warned:
-            self._warned.add(source.id)
-            self.warnings.append(str(error))
+    @contextlib.contextmanager
+    def _warning(self, source: Source) -> Iterator[None]:
+        """Go on without a run whose record cannot be read, and say so once."""
+        try:
+            yield
+        except RecordError as error:
+            if source.id not in self._warned:
+                self._warned.add(source.id)
+                self.warnings.append(str(error))
 
 
 def is_online(options: WandbConfig) -> bool:
