@@ -17,7 +17,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from experiments import halved, headline, overheads, prices, races, safety
+from experiments import halved, headline, overheads, prices, races, safety, toll
 from experiments.arguments import positive
 from experiments.contest import ContestError, Entry, contending
 from tinygpt import corpus
@@ -215,6 +215,20 @@ def safe(console: Console, text: Result, rounds: int) -> Result:
     return {"one": asdict(one), "share": asdict(of_all)}
 
 
+def mirror(console: Console, text: Result, rounds: int) -> Result:
+    """The small sweep with W&B's mirror and without it; `rounds` of each."""
+    with tempfile.TemporaryDirectory() as directory:
+        found = toll.toll(Path(directory), rounds)
+    rows = [
+        ("without", f"{found.without:.1f}", ""),
+        ("with", f"{found.beside:.1f}", f"{found.ratio:.3f}"),
+    ]
+    show(console, f"sweeps/{safety.SWEEP.name} and W&B's mirror", ("", "seconds", "ratio"), rows)
+    part = found.cpu / found.cpu_of_all
+    console.print(f"the mirror used {found.cpu:.1f} s of CPU, {part:.1%} of the sweep's")
+    return asdict(found)
+
+
 def show(
     console: Console, title: str, columns: Sequence[str], rows: Iterable[Iterable[object]]
 ) -> None:
@@ -237,6 +251,7 @@ SECTIONS: dict[str, Callable[[Console, Result, int], Result]] = {
     "distance": distance,
     "promotion": promotion,
     "headline": whole,
+    "mirror": mirror,
 }
 
 if __name__ == "__main__":

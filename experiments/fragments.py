@@ -42,6 +42,11 @@ def last_step(uploaded: Sequence[Path]) -> int | None:
     return max((step for one in uploaded for step in client.steps_of(one)), default=None)
 
 
+def drop(home: Path, directory: str) -> None:
+    """Remove W&B's directory of a run that is whole on a server: the record can make another."""
+    durable.remove_tree(home / directory)
+
+
 def tidy(home: Path, run_id: str, current: str) -> None:
     """Once a run is open on a server, leave only W&B's `current` directory of it: uploaded by hand,
     an earlier one would be there twice."""

@@ -14,11 +14,12 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from experiments import client, provenance
+from experiments import client, fragments, provenance
 from experiments.client import UnreachableError
 from experiments.runmirror import RunMirror, Target, fingerprint
 from experiments.sweepmirror import SweepMirror
@@ -39,6 +40,17 @@ MAX_OPEN = 16
 """How many W&B runs are followed at a time; of more, the quietest are closed until they go on."""
 CLOSING = 4
 """How many runs that have ended are closed at a time."""
+
+
+@dataclass(frozen=True)
+class Closing:
+    """A run that has ended, its result and that one's fingerprint, and its mirror, which has logged
+    all of it; None if that was done before."""
+
+    source: Source
+    result: Mapping[str, Any]
+    fingerprint: str
+    mirror: RunMirror | None
 
 
 class Mirror:
@@ -107,41 +119,53 @@ class Mirror:
             self._open[source.id] = self._open.pop(source.id)  # the quietest stand in front
 
     def _close_ended(self, ended: Sequence[Source]) -> None:
-        """Close the runs that have ended, some at a time: each waits for the server."""
+        """Log the rest of the runs that have ended, one after the other, for W&B's client bears no
+        more; but while some of them wait for the server, others are logged."""
         with ThreadPoolExecutor(CLOSING) as pool:
-            closings = {pool.submit(self._close, source): source for source in ended}
-            try:
-                for closing in as_completed(closings):
-                    with self._warning(closings[closing]):
-                        self._note(closings[closing], closing.result())
-            finally:
-                pool.shutdown(cancel_futures=True)
+            closings: dict[Future[None], Closing] = {}
+            for source in ended:
+                with self._warning(source):
+                    closing = self._conclude(source)
+                    if closing.mirror:
+                        closings[pool.submit(closing.mirror.finish, closing.result)] = closing
+                    else:
+                        self._note(closing)
+                if len(closings) >= CLOSING:
+                    self._await(closings, FIRST_COMPLETED)
+            self._await(closings, ALL_COMPLETED)
 
-    def _close(self, source: Source) -> RunMirror | None:
-        """The mirror of a run that it has closed; None if that was done before."""
+    def _conclude(self, source: Source) -> Closing:
+        """Log the rest of a run, unless all of it was brought before."""
         result = source.run_dir.read_result()
         assert result is not None
         state = fingerprint(source.run_dir.result)
         if self._ledger.is_closed(source.id, state, self._target.place):
-            return None
-        if source.id not in self._open:
-            self._open[source.id] = RunMirror(source, self._target)
-        mirror = self._open[source.id]
+            return Closing(source, result, state, None)
+        mirror = self._mirror(source)
         with Watchdog():
-            mirror.close(result)
-        return mirror
+            mirror.conclude(result)
+        del self._open[source.id]
+        return Closing(source, result, state, mirror)
 
-    def _note(self, source: Source, closed: RunMirror | None) -> None:
-        """Remember that a run is closed."""
-        if closed:
-            state = fingerprint(source.run_dir.result)
-            self._ledger.close(source.id, state, self._target.place, closed.directory)
+    def _await(self, closings: dict[Future[None], Closing], until: str) -> None:
+        """Wait for the first or for all of these, and remember what is closed."""
+        for done in wait(closings, return_when=until).done:
+            closing = closings.pop(done)
+            done.result()
+            self._note(closing)
+
+    def _note(self, closing: Closing) -> None:
+        """Remember that a run is closed, and tell the sweep's."""
+        source, mirror = closing.source, closing.mirror
+        if mirror:
+            place, directory = self._target.place, mirror.directory
+            self._ledger.close(source.id, closing.fingerprint, place, directory)
             self._is_sweep_told = None
-        self._open.pop(source.id, None)
+            if self._target.online:
+                fragments.drop(self._target.home, directory)
         del self._pending[source.id]
-        result = source.run_dir.read_result()
-        if self._sweep and result:
-            self._sweep.take(self._sources.trial(source, result))
+        if self._sweep:
+            self._sweep.take(self._sources.trial(source, closing.result))
 
     def _mirror(self, source: Source) -> RunMirror:
         if source.id not in self._open:

@@ -10,7 +10,15 @@ from experiments import provenance, spec
 from experiments.sweepdir import SweepDir
 from experiments.tracked import Sources, has_begun, home_of
 from experiments.wandbconfig import WandbConfig
-from tinygpt.exits import BAD_INPUT, DONE, TEMPORARY, UNUSABLE_RECORD, complain, run_command
+from tinygpt.exits import (
+    BAD_INPUT,
+    DONE,
+    TEMPORARY,
+    UNUSABLE_RECORD,
+    complain,
+    describe,
+    run_command,
+)
 from tinygpt.links import refuse_links
 from tinygpt.schema import ConfigError, Problem
 
@@ -91,8 +99,8 @@ def level(path: Path, options: WandbConfig) -> int:
     with mirror.sole(home):
         try:
             found, warnings = brought(path, options)
-        except client.GoneError as error:
-            client.abandon(complain(f"{error}; run the same command again", TEMPORARY))
+        except (client.GoneError, client.UnreachableError) as error:
+            client.abandon(complain(*describe(error)))
         client.leave()
     for warning in warnings:
         print(f"warning: W&B lacks {warning}", file=sys.stderr)

@@ -110,9 +110,8 @@ class RunMirror:
             self._log_newest()
         return told
 
-    def close(self, result: Mapping[str, Any]) -> None:
-        """Log the rest, the samples, the worker's log and the checkpoints; end the run with its
-        state."""
+    def conclude(self, result: Mapping[str, Any]) -> None:
+        """Log the rest, the samples, the worker's log and the checkpoints."""
         self._log(ended=True)
         run_dir = self.source.run_dir
         samples = [[row["step"], row["prompt"], row["text"]] for row in read_rows(run_dir.samples)]
@@ -126,6 +125,9 @@ class RunMirror:
             self._run.save("diff.patch", self._target.provenance.diff.encode())
         self._log_ended(result)
         self._run.tag(result["state"])
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """End the run with its state, once the server has all of it."""
         self._run.finish(exit_code=1 if result["state"] == "failed" else 0)
 
     def interrupt(self) -> None:

@@ -41,4 +41,5 @@ def test_without_sections_all_are_measured() -> None:
         "distance",
         "promotion",
         "headline",
+        "mirror",
     ]
