@@ -1,21 +1,25 @@
-"""The GraphQL operations by name, as W&B 0.31's client and its Api call them. Answers hold all the
-fields that any of them asks for, and a client takes those that it knows."""
+"""The GraphQL operations by name, as W&B 0.31's client and its Api call them."""
 
-import base64
 import json
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import PurePosixPath
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
 from fakewandb.artifacts import Store, Version
+from fakewandb.nodes import (
+    ENTITY,
+    WHEN,
+    Answer,
+    bucket,
+    collection,
+    hexadecimal,
+    page,
+    project,
+    user,
+)
 from fakewandb.runs import FakeRun
 
 Given = dict[str, Any]
-Answer = dict[str, Any]
-
-ENTITY = "me"
-WHEN = "2026-01-01T00:00:00"
 DELETED = "run {} was previously created and deleted; try a new run name"
 
 
@@ -44,6 +48,17 @@ class Operations:
         operation: Callable[[Given], Answer] | None = getattr(self, f"_{name}", None)
         return operation(given) if operation else None
 
+    def run(self, name: str) -> FakeRun:
+        """Raises RefusedError if there is none."""
+        if name not in self.runs:
+            raise RefusedError(404, f"run {name} not found")
+        return self.runs[name]
+
+    def delete(self, name: str) -> None:
+        """Remove a run, whose id is spent then."""
+        del self.runs[name]
+        self.deleted.add(name)
+
     # Accounts and projects.
 
     def _Viewer(self, given: Given) -> Answer:  # noqa: N802 (called by what W&B calls it)
@@ -59,6 +74,8 @@ class Operations:
 
     def _FetchOrgEntityFromEntity(self, given: Given) -> Answer:  # noqa: N802
         return {"entity": {"organization": None, "user": None}}
+
+    _OrganizationCoreWeaveOrganizationID = _FetchOrgEntityFromEntity
 
     def _XXHashDigestsEnabled(self, given: Given) -> Answer:  # noqa: N802
         return {"entity": {"xxhashDigestsEnabled": False}}
@@ -95,9 +112,9 @@ class Operations:
         entity, where = given.get("entity") or ENTITY, given.get("project") or "uncategorized"
         inserted = name not in self.runs
         run = self.runs.setdefault(name, FakeRun(name, entity, where))
-        if given.get("project"):
-            self.projects.add(where)
-            run.exit_code, run.opened = None, run.opened + 1
+        self.projects.add(run.project)
+        if "program" in given:  # so it comes from a run, and not from an Api that changes one
+            run.open()
         run.told(given)
         return {"upsertBucket": {"bucket": bucket(run), "inserted": inserted}}
 
@@ -107,11 +124,8 @@ class Operations:
         return {"model": {**model, "bucket": bucket(run) if run else None}}
 
     def _RewindRun(self, given: Given) -> Answer:  # noqa: N802
-        run = self.runs[given["runName"]]
-        kept = [
-            line for line in run.history_lines if json.loads(line)["_step"] <= given["metricValue"]
-        ]
-        run.lines["wandb-history.jsonl"] = kept
+        run = self.run(given["runName"])
+        run.rewind(given["metricValue"])
         return {"rewindRun": {"rewoundRun": bucket(run)}}
 
     def _CreateRunFiles(self, given: Given) -> Answer:  # noqa: N802
@@ -131,7 +145,10 @@ class Operations:
         if given["project"] not in self.projects:
             return {"project": None}
         wanted = json.loads(given.get("filters") or "{}")
-        found = [run for run in self.runs.values() if fits(run, wanted)]
+        place = (given["entity"], given["project"])
+        found = [run for run in self._runs_of(*place) if run.fits(wanted)]
+        if (given.get("order") or "").startswith("-"):
+            found.reverse()
         first = int(given.get("cursor") or 0)
         some = found[first : first + given["perPage"]]
         end = first + len(some)
@@ -139,29 +156,42 @@ class Operations:
         about = {"internalId": "1", "runCount": len(found), "readOnly": False}
         return {"project": {**about, "runs": runs}}
 
-    def _Run(self, given: Given) -> Answer:  # noqa: N802
-        run = self.runs.get(given["name"])
-        return {"project": {"run": bucket(run) if run else None}}
+    def _runs_of(self, entity: str, where: str) -> list[FakeRun]:
+        return [r for r in self.runs.values() if (r.entity, r.project) == (entity, where)]
 
-    _RunState = _RunHistoryKeys = _Run
+    def _Run(self, given: Given) -> Answer:  # noqa: N802
+        asked = given.get("name") or given.get("run") or given.get("runName")
+        found = [r for r in self._runs_of(given["entity"], given["project"]) if r.id == asked]
+        return {
+            "project": {"run": {**bucket(found[0]), **rows(found[0], given)} if found else None}
+        }
+
+    _RunState = _RunHistoryKeys = _HistoryPage = _RunParquetHistory = _Run
+    _RunFullHistory = _RunSampledHistory = _SampledHistoryPage = _Run
+
+    def _DeleteRun(self, given: Given) -> Answer:  # noqa: N802
+        self.delete(given["id"].removeprefix("run-"))
+        return {"deleteRun": {"clientMutationId": None}}
 
     def _RunFiles(self, given: Given) -> Answer:  # noqa: N802
-        run = self.runs[given["name"]]
-        files = [
-            {
-                "id": name,
-                "name": name,
-                "url": f"{self._url()}/runfile/{run.id}/{quote(name)}",
-                "directUrl": f"{self._url()}/runfile/{run.id}/{quote(name)}",
-                "sizeBytes": len(data),
-                "mimetype": None,
-                "updatedAt": WHEN,
-                "md5": None,
-            }
-            for name, data in run.files.items()
-        ]
+        run = self.run(given["name"])
+        names = given.get("fileNames") or list(run.files)
+        files = [self._file(run, name) for name in names if name in run.files]
         return {
             "project": {"internalId": "1", "run": {"fileCount": len(files), "files": page(files)}}
+        }
+
+    def _file(self, run: FakeRun, name: str) -> Answer:
+        address = f"{self._url()}/runfile/{run.id}/{quote(name)}"
+        return {
+            "id": name,
+            "name": name,
+            "url": address,
+            "directUrl": address,
+            "sizeBytes": len(run.files[name]),
+            "mimetype": None,
+            "updatedAt": WHEN,
+            "md5": None,
         }
 
     # Artifacts.
@@ -210,15 +240,40 @@ class Operations:
         }
 
     def _UseArtifact(self, given: Given) -> Answer:  # noqa: N802
-        version = self.artifacts.by_id(given["input"]["artifactID"])
-        version.used_by.add(given["input"]["runName"])
+        told = given.get("input", given)
+        version = self.artifacts.by_id(told["artifactID"])
+        version.used_by.add(told["runName"])
         return {"useArtifact": {"artifact": self._shown(version)}}
 
     def _UpdateArtifact(self, given: Given) -> Answer:  # noqa: N802
         told = given.get("input", given)
         version = self.artifacts.by_id(told["artifactID"])
-        version.metadata = json.loads(told.get("metadata") or "{}")
-        return {"updateArtifact": {"artifact": self._shown(version)}}
+        if told.get("metadata") is not None:
+            version.metadata = json.loads(told["metadata"])
+        if told.get("description") is not None:
+            version.description = told["description"]
+        if told.get("ttlDurationSeconds") is not None:
+            version.ttl = told["ttlDurationSeconds"] if told["ttlDurationSeconds"] > 0 else None
+        shown = {"artifact": self._shown(version)}
+        return {"updateArtifact": shown, "result": shown}
+
+    def _AddAliases(self, given: Given) -> Answer:  # noqa: N802
+        version = self.artifacts.by_id(given["input"]["artifactID"])
+        self.artifacts.name(version, [one["alias"] for one in given["input"]["aliases"]])
+        return {"result": {"success": True}}
+
+    def _DeleteAliases(self, given: Given) -> Answer:  # noqa: N802
+        version = self.artifacts.by_id(given["input"]["artifactID"])
+        gone = [one["alias"] for one in given["input"]["aliases"]]
+        version.aliases = [alias for alias in version.aliases if alias not in gone]
+        return {"result": {"success": True}}
+
+    def _DeleteArtifact(self, given: Given) -> Answer:  # noqa: N802
+        version = self.artifacts.by_id(given["input"]["artifactID"])
+        if version.aliases and not given["input"].get("deleteAliases"):
+            raise RefusedError(409, "cannot delete an artifact that has aliases")
+        self.artifacts.delete(version)
+        return {"result": {"artifact": {"id": version.id}}}
 
     def _ClientIDMapping(self, given: Given) -> Answer:  # noqa: N802
         known = self.artifacts.clients.get(given["clientID"])
@@ -227,27 +282,31 @@ class Operations:
     def _ArtifactByID(self, given: Given) -> Answer:  # noqa: N802
         return {"artifact": self._shown(self.artifacts.by_id(given["id"]))}
 
+    def _found(self, given: Given) -> Version:
+        return self.artifacts.find(given["name"], (given["entity"], given["project"]))
+
     def _ArtifactMembershipByName(self, given: Given) -> Answer:  # noqa: N802
         try:
-            version = self.artifacts.find(given["name"])
+            version = self._found(given)
         except KeyError:
             return {"project": {"artifactCollectionMembership": None}}
         return {"project": {"artifactCollectionMembership": self._membership(version)}}
 
     def _ArtifactType(self, given: Given) -> Answer:  # noqa: N802
         try:
-            version = self.artifacts.find(given["name"])
+            version = self._found(given)
         except KeyError:
             return {"project": {"artifact": None}}
         return {"project": {"artifact": self._shown(version)}}
 
     def _ArtifactCreatedBy(self, given: Given) -> Answer:  # noqa: N802
-        run = self.runs[self.artifacts.by_id(given["id"]).logged_by]
-        return {"artifact": {"createdBy": {"__typename": "Run", **bucket(run)}}}
+        run = self.runs.get(self.artifacts.by_id(given["id"]).logged_by or "")
+        return {"artifact": {"createdBy": bucket(run) if run else None}}
 
     def _ArtifactUsedBy(self, given: Given) -> Answer:  # noqa: N802
         users = self.artifacts.by_id(given["id"]).used_by
-        return {"artifact": {"usedBy": page(bucket(self.runs[name]) for name in sorted(users))}}
+        known = [self.runs[name] for name in sorted(users) if name in self.runs]
+        return {"artifact": {"usedBy": page(map(bucket, known))}}
 
     def _RunOutputArtifacts(self, given: Given) -> Answer:  # noqa: N802
         return self._artifacts(self.artifacts.of_run(given["run"]))
@@ -268,29 +327,62 @@ class Operations:
         return self._FetchArtifactManifest({"id": given["artifact_id"]})
 
     def _GetArtifactMembershipFileUrls(self, given: Given) -> Answer:  # noqa: N802
-        version = self.artifacts.find(f"{given['collection']}:{given['alias']}")
-        return {
-            "project": {
-                "artifactCollection": {
-                    "__typename": "ArtifactSequence",
-                    "artifactMembership": {"files": self._urls(version)},
-                }
-            }
+        place = (given["entity"], given["project"])
+        version = self.artifacts.find(f"{given['collection']}:{given['alias']}", place)
+        membership = {"artifactMembership": {"files": self._urls(version)}}
+        return {"project": {"artifactCollection": {**collection(version), **membership}}}
+
+    _ArtifactMembershipFiles = _GetArtifactMembershipFileUrls
+
+    def _ProjectArtifactType(self, given: Given) -> Answer:  # noqa: N802
+        known = {version.type for version in self._artifacts_in(given)}
+        kind = {"__typename": "ArtifactType", "id": given["type"], "name": given["type"]}
+        about = {**kind, "description": None, "createdAt": WHEN}
+        return {"project": {"artifactType": about if given["type"] in known else None}}
+
+    def _ProjectArtifactCollection(self, given: Given) -> Answer:  # noqa: N802
+        found = [v for v in self._artifacts_in(given) if v.collection == given["name"]]
+        shown = collection(found[-1]) if found else None
+        return {"project": {"artifactType": {"artifactCollection": shown}}}
+
+    def _ProjectArtifacts(self, given: Given) -> Answer:  # noqa: N802
+        found = [v for v in self._artifacts_in(given) if v.collection == given["collection"]]
+        listed = page(map(self._shown, reversed(found)))
+        for edge, version in zip(listed["edges"], reversed(found), strict=True):
+            edge["version"] = version.version
+        listed = {
+            "__typename": "ArtifactSequence",
+            "artifacts": {"totalCount": len(found), **listed},
         }
+        return {"project": {"artifactType": {"artifactCollection": listed}}}
+
+    def _artifacts_in(self, given: Given) -> list[Version]:
+        place = (given["entity"], given["project"])
+        return [one for one in self.artifacts.versions if (one.entity, one.project) == place]
 
     def _ArtifactFileURLsByManifestEntries(self, given: Given) -> Answer:  # noqa: N802
         version = self.artifacts.by_id(given["id"])
         return {"artifact": {"filesByManifestEntries": self._urls(version)}}
 
     def _urls(self, version: Version) -> Answer:
-        return page(
+        files = [
             {
                 "__typename": "File",
+                "id": f"{version.id}-{name}",
                 "name": name,
+                "url": f"{self._url()}/blob/{hexadecimal(entry['digest'])}",
                 "directUrl": f"{self._url()}/blob/{hexadecimal(entry['digest'])}",
+                "sizeBytes": entry["size"],
+                "storagePath": f"blobs/{hexadecimal(entry['digest'])}",
+                "mimetype": None,
+                "updatedAt": WHEN,
+                "digest": entry["digest"],
+                "md5": entry["digest"],
             }
             for name, entry in version.entries.items()
-        )
+            if "ref" not in entry
+        ]
+        return {"totalCount": len(files), **page(files)}
 
     def _membership(self, version: Version) -> Answer:
         shown = self._shown(version)
@@ -305,9 +397,7 @@ class Operations:
         }
 
     def _shown(self, version: Version) -> Answer:
-        latest = [one for one in self.artifacts.versions if one.collection == version.collection][
-            -1
-        ]
+        latest = self.artifacts.newest(version)
         return {
             "__typename": "Artifact",
             "id": version.id,
@@ -317,7 +407,7 @@ class Operations:
             },
             "versionIndex": version.index,
             "artifactType": {"name": version.type},
-            "description": None,
+            "description": version.description,
             "metadata": json.dumps(version.metadata),
             "ttlDurationSeconds": version.ttl or -2,
             "ttlIsInherited": False,
@@ -343,106 +433,23 @@ class Operations:
         }
 
 
-def user() -> Answer:
-    """The only account."""
-    none: Answer = {"edges": []}
+def rows(run: FakeRun, given: Mapping[str, Any]) -> Answer:
+    """A run's rows in the forms that they are asked for in."""
+    asked = given.get("specs") or [given["spec"]] if "spec" in given or "specs" in given else []
+    last = given.get("maxStep", float("inf"))
+    lines = [
+        line
+        for line in run.history_lines
+        if given.get("minStep", 0) <= json.loads(line)["_step"] < last
+    ]
     return {
-        "id": ENTITY,
-        "entity": ENTITY,
-        "username": ENTITY,
-        "name": ENTITY,
-        "email": "me@example.org",
-        "admin": False,
-        "flags": "{}",
-        "deletedAt": None,
-        "apiKeys": none,
-        "teams": none,
+        "history": lines,
+        "events": run.lines.get("wandb-events.jsonl", []),
+        "parquetHistory": {"parquetUrls": [], "liveData": []},
+        "sampledHistory": [sampled(run, json.loads(spec)["keys"]) for spec in asked],
     }
 
 
-def project(entity: str, name: str) -> Answer:
-    """A project."""
-    return {
-        "__typename": "Project",
-        "id": f"project-{name}",
-        "internalId": "1",
-        "name": name,
-        "entityName": entity,
-        "entity": {"id": entity, "name": entity},
-        "createdAt": WHEN,
-        "isBenchmark": False,
-        "user": user(),
-        "description": None,
-        "access": None,
-        "views": None,
-    }
-
-
-def bucket(run: FakeRun) -> Answer:
-    """A run."""
-    return {
-        "__typename": "Run",
-        "id": f"run-{run.id}",
-        "projectId": "1",
-        "name": run.id,
-        "displayName": run.name,
-        "description": None,
-        "notes": run.notes,
-        "sweepName": None,
-        "tags": run.tags,
-        "state": run.state,
-        "config": json.dumps(run.raw_config),
-        "group": run.group,
-        "jobType": run.job_type,
-        "commit": run.commit,
-        "readOnly": False,
-        "createdAt": WHEN,
-        "heartbeatAt": WHEN,
-        "user": user(),
-        "systemMetrics": "{}",
-        "summaryMetrics": json.dumps(run.raw_summary),
-        "historyKeys": {"lastStep": run.steps[-1] if run.steps else -1, "keys": {}},
-        "historyLineCount": len(run.history_lines),
-        "logLineCount": len(run.lines.get("output.log", [])),
-        "eventsLineCount": len(run.lines.get("wandb-events.jsonl", [])),
-        "historyTail": json.dumps(run.history_lines[-1:]),
-        "eventsTail": "[]",
-        "wandbConfig": json.dumps({"t": 1}),
-        "project": project(run.entity, run.project),
-    }
-
-
-def collection(version: Version) -> Answer:
-    """The collection that a version is of."""
-    return {
-        "__typename": "ArtifactSequence",
-        "name": version.collection,
-        "project": project(version.entity, version.project),
-    }
-
-
-def page(nodes: Iterable[Answer], end: str = "", more: bool = False) -> Answer:
-    """A page of a list."""
-    return {
-        "pageInfo": {"__typename": "PageInfo", "endCursor": end, "hasNextPage": more},
-        "edges": [{"node": node, "cursor": end} for node in nodes],
-    }
-
-
-def fits(run: FakeRun, wanted: Mapping[str, Any]) -> bool:
-    """Whether a run is one of those that are asked for, by its group or by its id."""
-    facts = {"group": run.group, "name": run.id, "jobType": run.job_type}
-    return all(
-        facts[key] in rule["$in"] if isinstance(rule, dict) else facts[key] == rule
-        for key, rule in wanted.items()
-    )
-
-
-def hexadecimal(digest: str) -> str:
-    """A digest as a part of an address; as the client has it, it is in base64."""
-    return base64.b64decode(digest).hex()
-
-
-def in_base64(digest: str) -> str:
-    """The other way round."""
-    return base64.b64encode(bytes.fromhex(PurePosixPath(digest).name)).decode()
+def sampled(run: FakeRun, keys: list[str]) -> list[Answer]:
+    """Of the rows that have all keys only those."""
+    return [{key: row[key] for key in keys} for row in run.history if set(keys) <= set(row)]

@@ -1,6 +1,7 @@
 """The runs that a server has, as its client last said."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,13 +25,11 @@ class FakeRun:
     files: dict[str, bytes] = field(default_factory=dict)
     exit_code: int | None = None
     preempting: bool = False
-    opened: int = 0
-    """How often it was begun or resumed."""
 
     @property
     def history_lines(self) -> list[str]:
         """The rows as they were sent."""
-        return self.lines.get("wandb-history.jsonl", [])
+        return self.lines.setdefault("wandb-history.jsonl", [])
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -60,15 +59,25 @@ class FakeRun:
     def state(self) -> str:
         """In W&B's words."""
         if self.exit_code is None:
-            return "running"
+            return "preempting" if self.preempting else "running"
         if self.exit_code == 0:
             return "finished"
         return "preempted" if self.preempting else "failed"
 
-    def told(self, given: dict[str, Any]) -> None:
+    def open(self) -> None:
+        """Go on, if it had ended; a client says the same when it only changes something."""
+        if self.exit_code is not None:
+            self.exit_code, self.preempting = None, False
+
+    def told(self, given: Mapping[str, Any]) -> None:
         """Take over what an UpsertBucket gives."""
-        names = {"displayName": "name", "groupName": "group", "jobType": "job_type"}
-        for key in ("displayName", "groupName", "jobType", "notes", "tags", "commit"):
+        names = {
+            "displayName": "name",
+            "display_name": "name",
+            "groupName": "group",
+            "jobType": "job_type",
+        }
+        for key in (*names, "notes", "tags", "commit"):
             if given.get(key) is not None:
                 setattr(self, names.get(key, key), given[key])
         if given.get("config"):
@@ -76,7 +85,7 @@ class FakeRun:
         if given.get("summaryMetrics"):
             self.raw_summary = json.loads(given["summaryMetrics"])
 
-    def streamed(self, body: dict[str, Any]) -> None:
+    def streamed(self, body: Mapping[str, Any]) -> None:
         """Take over what a file stream brings."""
         for name, part in (body.get("files") or {}).items():
             lines = self.lines.setdefault(name, [])
@@ -88,3 +97,28 @@ class FakeRun:
         self.preempting = bool(body.get("preempting", self.preempting))
         if body.get("complete"):
             self.exit_code = body.get("exitcode", 0)
+
+    def rewind(self, step: int) -> None:
+        """Forget the rows behind a step."""
+        kept = [line for line in self.history_lines if json.loads(line)["_step"] <= step]
+        self.lines["wandb-history.jsonl"] = kept
+
+    def fits(self, wanted: Mapping[str, Any]) -> bool:
+        """Whether it is one of those that a listing's filters ask for."""
+        return all(self._is(key, rule) for key, rule in wanted.items())
+
+    def _is(self, key: str, rule: Any) -> bool:
+        if key == "$and":
+            return all(map(self.fits, rule))
+        if key == "$or":
+            return any(map(self.fits, rule))
+        facts = {
+            "name": self.id,
+            "displayName": self.name,
+            "group": self.group,
+            "jobType": self.job_type,
+            "state": self.state,
+        }
+        if isinstance(rule, dict):
+            return facts[key] in rule["$in"]
+        return bool(rule in self.tags if key == "tags" else facts[key] == rule)
