@@ -187,6 +187,7 @@ def test_published_again_nothing_changes(
     assert held(published.server) == before
 
 
+@pytest.mark.chaos
 def test_what_the_mirror_remembers_may_be_lost(
     small: Copy, publish: Any, server: FakeWandb
 ) -> None:
@@ -255,7 +256,6 @@ def test_a_run_that_was_deleted_there_is_made_again_under_another_id(
     assert (outcome.code, outcome.err) == (0, "")
     assert f"{deleted}-2" in server.runs
     is_level_on(server, path)
-    assert publish(path).code == 0
 
 
 @pytest.mark.chaos
