@@ -223,6 +223,23 @@ def test_a_record_is_mirrored_late_if_there_was_no_mirror(
     assert steps[0] == steps[1]
 
 
+def test_what_was_uploaded_by_hand_is_not_told_again(
+    golden: Any, command: Any, tmp_path: Path, wandb_records: Records
+) -> None:
+    copy = tmp_path / "tiny"
+    shutil.copytree(golden.path, copy)
+    for number in range(1, 9):
+        shutil.rmtree(copy / f"trials/{number:04d}")
+    uploaded = run_directory(copy, 0)
+    (log,) = uploaded.glob("*.wandb")
+    log.with_name(f"{log.name}.synced").touch()
+    (copy / "wandb" / "mirror.jsonl").unlink()
+    options = json.dumps({"project": "tinygpt", "entity": None, "mode": "offline"})
+    assert command("experiments.mirror", copy, options, cwd=tmp_path).code == 0
+    (later,) = set((copy / "wandb").glob("offline-run-*-t0000")) - {uploaded}
+    assert of_kind(wandb_records(later), "history") == []
+
+
 @pytest.mark.parametrize(
     ("mode", "variable", "online"),
     [
