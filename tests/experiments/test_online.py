@@ -256,6 +256,7 @@ def test_a_run_that_was_deleted_there_is_made_again_under_another_id(
     assert (outcome.code, outcome.err) == (0, "")
     assert f"{deleted}-2" in server.runs
     is_level_on(server, path)
+    assert publish(path).code == 0
 
 
 @pytest.mark.chaos
