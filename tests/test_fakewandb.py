@@ -8,7 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing.pool import AsyncResult, ThreadPool
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from fakewandb import FakeWandb
 
 from experiments import client
 
-Ask = Callable[..., "Future[Any]"]
+Ask = Callable[..., "AsyncResult[Any]"]
+LIMIT = 120
+"""Seconds an answer may take: W&B's client waits for ever for a server that is gone."""
 
 
 @pytest.fixture
@@ -36,10 +38,9 @@ def ask(server: FakeWandb, tmp_path: Path) -> Iterator[Ask]:
     """Have a function done in a process of its own, where W&B's files are below its first
     argument."""
     home = tmp_path / "wandb"
-    spawning = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, spawning, client.isolate, (home,)) as pool:
-        yield lambda function, *given: pool.submit(function, home, *given)
-        pool.submit(client.leave).result()
+    with multiprocessing.get_context("spawn").Pool(1, client.isolate, (home,)) as pool:
+        yield lambda function, *given: pool.apply_async(function, (home, *given))
+        pool.apply_async(client.leave).get(LIMIT)
 
 
 def opened(home: Path, *, online: bool = True, commit: str | None = None) -> client.Run:
@@ -123,23 +124,23 @@ def holds_all_kinds(server: FakeWandb) -> None:
 
 
 def test_all_that_a_run_logs_arrives(server: FakeWandb, ask: Ask) -> None:
-    ask(logs_all_kinds).result()
+    ask(logs_all_kinds).get(LIMIT)
     holds_all_kinds(server)
 
 
 def test_what_wandb_sync_uploads_is_the_same(server: FakeWandb, ask: Ask, tmp_path: Path) -> None:
-    directory = ask(logs_all_kinds, False).result()
+    directory = ask(logs_all_kinds, False).get(LIMIT)
     assert server.requests == []
     command = [sys.executable, "-m", "wandb", "sync", "--yes", str(tmp_path / "wandb" / directory)]
-    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, timeout=LIMIT)
     holds_all_kinds(server)
 
 
 def test_a_run_that_is_resumed_goes_on_behind_its_last_row(server: FakeWandb, ask: Ask) -> None:
-    ask(is_interrupted, 3).result()
+    ask(is_interrupted, 3).get(LIMIT)
     run = server.runs["one"]
     assert (run.state, run.exit_code, run.tags) == ("preempted", 1, ["tpe", "attempted"])
-    assert ask(logs, 2, 1).result() == 3
+    assert ask(logs, 2, 1).get(LIMIT) == 3
     assert run.steps == list(range(5))
     assert run.state == "failed"
 
@@ -149,10 +150,10 @@ def test_an_id_that_was_deleted_is_refused(
 ) -> None:
     # So long the client asks again; a run that begins takes a tenth of that.
     monkeypatch.setenv("WANDB_INIT_TIMEOUT", "5")
-    ask(logs, 1).result()
+    ask(logs, 1).get(LIMIT)
     server.delete_run("one")
     with pytest.raises(client.DeletedError):
-        ask(logs, 1).result()
+        ask(logs, 1).get(LIMIT)
     assert (server.runs, server.unknown) == ({}, [])
 
 
@@ -162,10 +163,10 @@ def test_refusals_and_a_restart_lose_nothing(server: FakeWandb, ask: Ask) -> Non
     server.until(lambda: "file_stream" in server.refused)
     server.stop()
     with pytest.raises(urllib.error.URLError, match="refused"):
-        urllib.request.urlopen(server.url)
+        urllib.request.urlopen(server.url, timeout=LIMIT)
     server.faults.heal()
     server.start()
-    logging.result()
+    logging.get(LIMIT)
     assert server.runs["one"].steps == list(range(100))
     assert server.runs["one"].state == "finished"
 
@@ -174,23 +175,23 @@ def test_refusals_and_a_restart_lose_nothing(server: FakeWandb, ask: Ask) -> Non
 def test_a_server_that_hangs_does_nothing_until_it_is_well(server: FakeWandb, end: str) -> None:
     server.faults.hang()
     viewer = urllib.request.Request(f"{server.url}/graphql", b'{"query": "query Viewer {x}"}')
-    with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(answered, viewer)
+    with ThreadPool(1) as pool:
+        answer = pool.apply_async(answered, (viewer,))
         server.faults.until_waiting()
         server.faults.heal() if end == "heal" else server.stop()
-        assert answer.result() == (200 if end == "heal" else None)
+        assert answer.get(LIMIT) == (200 if end == "heal" else None)
     assert server.requests == (["Viewer"] if end == "heal" else [])
 
 
 def test_what_a_listing_says(server: FakeWandb, ask: Ask) -> None:
-    ask(logs_all_kinds).result()
+    ask(logs_all_kinds).get(LIMIT)
     for group, ids in (("sweep", ["one"]), (None, ["one", "none"])):
-        (run,) = ask(holdings, group, ids).result().items()
+        (run,) = ask(holdings, group, ids).get(LIMIT).items()
         assert run[0] == "one"
         assert (run[1].rows, run[1].state, run[1].used) == (4, "finished", ["data"])
         states = {name: state for name, _, state in run[1].artifacts}
         assert states.pop("checkpoint:v0") == states.pop("checkpoint:v1") == "COMMITTED"
-    assert ask(holdings, "another", ["one"]).result() == {}
+    assert ask(holdings, "another", ["one"]).get(LIMIT) == {}
 
 
 def holdings(home: Path, group: str | None, ids: list[str]) -> Any:
@@ -200,11 +201,11 @@ def holdings(home: Path, group: str | None, ids: list[str]) -> Any:
 def test_an_artifact_that_is_downloaded_is_the_one_that_was_logged(
     ask: Ask, tmp_path: Path
 ) -> None:
-    ask(logs_all_kinds).result()
-    assert ask(downloads, "me/p/checkpoint:final").result() == ["me/p/data:v0"]
+    ask(logs_all_kinds).get(LIMIT)
+    assert ask(downloads, "me/p/checkpoint:final").get(LIMIT) == ["me/p/data:v0"]
     assert (tmp_path / "wandb" / "got" / "file.txt").read_bytes() == b"1"
     with pytest.raises(LookupError):
-        ask(downloads, "me/p/checkpoint:other").result()
+        ask(downloads, "me/p/checkpoint:other").get(LIMIT)
 
 
 def downloads(home: Path, name: str) -> list[str]:
@@ -221,7 +222,7 @@ def test_what_the_server_does_not_know_is_refused_and_told(server: FakeWandb) ->
 def answered(request: urllib.request.Request) -> int | None:
     """The status of an answer; None if there is none."""
     try:
-        with urllib.request.urlopen(request) as answer:
+        with urllib.request.urlopen(request, timeout=LIMIT) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:

@@ -162,7 +162,11 @@ def start(environment: dict[str, str]) -> Iterator[Callable[..., "subprocess.Pop
     for process in started:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.wait(60)
+        # Not read to their ends: W&B's service, in a session of its own, may still hold them.
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 @pytest.fixture(scope="session")
