@@ -2,34 +2,23 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from analysis import space, stats
+from analysis.finding import Check
 from analysis.formats import listed, measure, setting
 from analysis.frames import missing, number
 from analysis.load import Sweep
 from analysis.records import at
 
-Level = Literal["ok", "info", "warn", "fail", "unknown"]
 OUTER = 0.1
 """Share of a range at either end that counts as its edge."""
 CLEAR = 2
 """Standard errors from which a difference is more than chance, about."""
 TOLERATED_FAILURES = 0.2
 """Share of failed trials from which the space itself is in doubt."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One finding: its level, what was seen, and what to do about it ("" for nothing)."""
-
-    id: str
-    level: Level
-    evidence: str
-    action: str = ""
 
 
 def run_checks(sweep: Sweep) -> list[Check]:

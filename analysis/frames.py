@@ -82,7 +82,30 @@ EVENTS: Schema = {
     "event": Column("str", "what happened"),
     "trial": Column("Int64", "number of the trial, if it concerns one"),
     "worker": Column("str", "name of the worker, if it concerns one"),
+    "workers": Column("Int64", "how many there are, where the sweep starts or goes on"),
+    "step": Column("Int64", "completed updates of the trial then"),
+    "state": Column("str", "how the trial ended"),
+    "signal": Column("Int64", "what stopped the sweep, if a signal did"),
+    "code": Column("Int64", "exit code of a worker that died"),
 }
+
+TIMINGS: Schema = {
+    "trial": Column("int64", "number of the trial"),
+    "kind": Column("str", "train, eval, sample or checkpoint"),
+    "step": Column("int64", "completed updates"),
+    "seconds": Column("float64", "wall clock since the previous row of this kind"),
+    "peak_memory": Column("float64", "bytes the worker had used at most by then"),
+    "mfu": Column("float64", "operations per second as a share of what the machine can do"),
+}
+"""One row per trial, kind and step, as last recorded; a duplicate has none."""
+
+CONFIRMED: Schema = {
+    "trial": Column("int64", "number of the trial of this sweep whose configuration it is"),
+    "seed": Column("Int64", "fresh seed that it was trained with"),
+    "state": Column("str", "one of STATES"),
+    "value": Column("float64", "objective, missing unless complete"),
+}
+"""One row per confirmation run of a trial's configuration."""
 
 SPACE: Schema = {
     "parameter": Column("str", "dotted key"),

@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -41,6 +41,8 @@ class Sweep:
     events: pd.DataFrame
     space: pd.DataFrame
     unreadable: tuple[str, ...]
+    timings: pd.DataFrame = field(default_factory=lambda: frames.frame([], frames.TIMINGS))
+    confirmed: pd.DataFrame = field(default_factory=lambda: frames.frame([], frames.CONFIRMED))
 
     @classmethod
     def load(cls, path: str | Path, out: str | Path = "runs") -> Self:

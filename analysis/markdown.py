@@ -5,9 +5,9 @@ import re
 from collections.abc import Sequence
 
 from analysis import stats, tables
-from analysis.checks import Check
 from analysis.environment import environment
 from analysis.figures import Figures
+from analysis.finding import Check
 from analysis.load import Sweep
 from analysis.tables import Table
 from analysis.verdict import Verdict, generate, place, reproduce

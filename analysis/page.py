@@ -8,9 +8,9 @@ from string import Template
 import pandas as pd
 
 from analysis import formats, markup, stats, tables
-from analysis.checks import Check
 from analysis.environment import environment
 from analysis.figures import Figures, library, page_charts
+from analysis.finding import Check
 from analysis.load import Sweep
 from analysis.verdict import Verdict, generate, place, reproduce
 

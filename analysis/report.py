@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from analysis import figures, markdown, page, stats, tables
-from analysis.checks import Check, run_checks
+from analysis.checks import run_checks
+from analysis.finding import Check
 from analysis.load import LoadError, Sweep
 from analysis.verdict import judge
 

@@ -1,0 +1,1 @@
+"""Questions about a sweep, one per file, each answered from its frames."""
