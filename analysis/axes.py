@@ -15,6 +15,8 @@ A = TypeVar("A", alt.X, alt.Y)
 
 SETTLED = 0.15
 """Share of the longest curve after which the first steep fall is over."""
+MANY = 8
+"""Whole numbers of a range that all have a tick of their own at most."""
 FEW = 10
 """Trials below which all are shown in their place, be one ever so bad."""
 
@@ -107,7 +109,8 @@ def parameter_axis(row: dict[Any, Any], values: Sequence[Any]) -> alt.X:
         ticks = _log_ticks(*domain)
         axis = alt.Axis(format="~g", values=ticks) if ticks else alt.Axis(format="~g")
     elif row["type"] == "int":
-        axis = alt.Axis(format="d", tickCount=5, tickMinStep=1)
+        whole = [float(value) for value in range(math.ceil(domain[0]), math.floor(domain[1]) + 1)]
+        axis = alt.Axis(format="d", values=whole) if len(whole) <= MANY else alt.Axis(format="d")
     else:
         axis = alt.Axis(format="~g", tickCount=5)
     return alt.X("x:Q", title=title, axis=axis, scale=scale)

@@ -1,7 +1,8 @@
 """Charts of a sweep as Vega-Lite specifications, drawn from its frames and from nothing else.
 
-Every chart has the parameter `lit`, the number of the trial to light up, -1 for none: the
-page sets it in all of them at once. Colours are those of the configuration in theme.py.
+Every chart has the parameter `lit`: the trials to light up, as an object with their numbers as
+keys, or false for none. The page sets it in all of them at once. Colours are those of the
+configuration in theme.py.
 """
 
 import math

@@ -1,50 +1,114 @@
-"""Figures of a report: charts as files, and as specifications for the page."""
+"""Figures of a report: charts as files, and as specifications for the page.
+
+A chart is named after the finding it is evidence for, `ID` or `ID:PART`; the parts of one finding
+are one file.
+"""
 
 import base64
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import vl_convert
 
-from analysis import charts
+from analysis import charts, exhibits, spendings, unit
+from analysis.evidence import Evidence
+from analysis.findings import history, interactions, pruning, resources
 from analysis.load import Sweep
 from analysis.marks import Spec
+from analysis.promotion import promoted
 from analysis.theme import PAGE, PRINT, config
 
-COLUMNS = 3
+COLUMNS, PAIRS = 3, 3
+STILL = frozenset({"curves", "history", "space"})
+"""Figures that the page has as an image, too, for a browser without JavaScript."""
+HEIGHTS = {"space": 210, "isolation": 190, "interactions": 280}
+"""Pixels of charts that stand beside each other."""
+COSTS = {
+    "parameters": "trainable weights",
+    "train_s": "training time (seconds)",
+    "flops": "operations of the training",
+}
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Charts by name, as they go into the page, and as SVG files by file stem."""
+    """Charts by name as the page draws them, and by file stem as SVG and PNG.
+
+    `brushed` names the points that a range drawn in a chart chooses from; `trials` holds each
+    trial's value, None for none; `better` is 1 where more is better, else -1.
+    """
 
     specs: Mapping[str, Spec]
+    brushed: Mapping[str, str]
     svg: Mapping[str, str]
     png: Mapping[str, bytes]
+    trials: Mapping[int, float | None]
+    better: int
 
 
-def draw(sweep: Sweep) -> Figures:
-    """Draw every chart there is data for."""
-    trials = _on_one_scale(sweep)
-    slices = charts.slices(
-        trials[trials["state"] != "duplicate"], sweep.space, sweep.minimize, sweep.metric
+def draw(sweep: Sweep, evidence: Evidence, files: bool = True) -> Figures:
+    """Draw every chart there is data for; without `files` no more than the page needs."""
+    drawn = {name: spec for name, spec in _charts(sweep, evidence) if spec is not None}
+    filed = _by_file(drawn)
+    if "curves" in drawn:  # what carries the tooltips is seen by nobody on paper
+        filed["curves"] = charts.learning_curves(sweep.trials, sweep.curves, touch=False) or {}
+    svg = {name: _svg(spec) for name, spec in filed.items() if files or name in STILL}
+    return Figures(
+        specs={name: _responsive(name, spec) for name, spec in drawn.items()},
+        brushed={name: _points(name) for name in drawn if name.startswith("space:")},
+        svg=svg,
+        png={name: _png(drawn_svg) for name, drawn_svg in svg.items()} if files else {},
+        trials=_values(sweep),
+        better=-1 if sweep.minimize else 1,
     )
-    still = charts.learning_curves(sweep.trials, sweep.curves, touch=False)
-    shown = {
-        "learning_curves": charts.learning_curves(sweep.trials, sweep.curves),
-        "history": charts.history(trials, sweep.minimize, sweep.ranking.title),
-        "tradeoffs": _tradeoffs(sweep),
-    }
-    specs = {name: _responsive(spec, 300) for name, spec in shown.items() if spec is not None}
-    specs |= {f"slice:{name}": _responsive(spec, 210) for name, spec in slices.items()}
-    filed = {**shown, "learning_curves": still, "slices": _grid(slices)}
-    files = {name: spec for name, spec in filed.items() if spec is not None}
-    svg = {name: _svg(spec) for name, spec in files.items()}
-    png = {name: _png(svg[name]) for name in svg if name == "learning_curves"}
-    return Figures(specs, svg, png)
+
+
+def _charts(sweep: Sweep, evidence: Evidence) -> Iterator[tuple[str, Spec | None]]:
+    trials, found, title = _on_one_scale(sweep), evidence.findings, sweep.ranking.title
+    frames = {name: finding.frame for name, finding in found.items()}
+    own = trials[trials["state"] != "duplicate"]
+    yield "curves", charts.learning_curves(sweep.trials, sweep.curves)
+    yield "confirmation", exhibits.confirmation(frames["confirmation"], title)
+    yield "optimism", exhibits.probabilities(frames["optimism"])
+    slices = charts.slices(own, sweep.space, sweep.minimize, sweep.metric)
+    yield from ((f"space:{name}", spec) for name, spec in slices.items())
+    yield "parallel", exhibits.parallel(sweep.trials, unit.places(sweep.trials, sweep.space))
+    yield "importance", exhibits.importance(frames["importance"])
+    small = exhibits.isolation(frames["isolation"], sweep.metric)
+    yield from ((f"isolation:{name}", spec) for name, spec in small.items())
+    yield from _surfaces(sweep, frames["interactions"])
+    yield "history:trials", charts.history(trials, sweep.minimize, title)
+    yield "history:cost", spendings.over_cost(frames["history"], title)
+    yield "sampling", spendings.expected(history.curve(sweep), title)
+    yield "pruning", spendings.correlation(pruning.correlations(sweep.trials, sweep.curves))
+    for column, name in COSTS.items():
+        yield f"tradeoffs:{column}", spendings.cost(frames["tradeoffs"], column, name, title)
+    yield "resources", spendings.timeline(resources.timeline(sweep))
+    if len(sweep.objectives) > 1:
+        yield "front", charts.tradeoffs(sweep.trials, sweep.front, sweep.objectives)
+
+
+def _surfaces(sweep: Sweep, pairs: pd.DataFrame) -> Iterator[tuple[str, Spec | None]]:
+    judged, _ = promoted(sweep)
+    known = unit.comparable(judged.trials)
+    placed = unit.places(known, sweep.space)
+    for row in pairs.head(PAIRS).to_dict("records"):
+        a, b = row["parameter"], row["other"]
+        points = known.assign(x=placed[a], y=placed[b], rank=known["rank"].rank(pct=True))
+        fit = interactions.surface(known, placed, a, b)
+        inside = points.dropna(subset=["x", "y"])
+        yield f"interactions:{a}:{b}", exhibits.surface(fit, inside, (a, b))
+
+
+def _values(sweep: Sweep) -> dict[int, float | None]:
+    complete = sweep.trials["state"] == "complete"
+    values = sweep.trials["value"].where(complete).tolist()
+    pairs = zip(sweep.trials["trial"], values, strict=True)
+    return {int(trial): value if math.isfinite(value) else None for trial, value in pairs}
 
 
 def _on_one_scale(sweep: Sweep) -> pd.DataFrame:
@@ -54,15 +118,14 @@ def _on_one_scale(sweep: Sweep) -> pd.DataFrame:
     return sweep.trials.assign(val_last_nats=math.nan)
 
 
-def _tradeoffs(sweep: Sweep) -> Spec | None:
-    several = len(sweep.objectives) > 1
-    return charts.tradeoffs(sweep.trials, sweep.front, sweep.objectives) if several else None
-
-
 def page_charts(figures: Figures) -> str:
     """Return configuration and specifications as JSON that is safe inside a script element."""
     text = json.dumps(
-        {"config": config(PAGE), "specs": figures.specs},
+        {
+            "config": {"vega": config(PAGE), "better": figures.better},
+            "specs": figures.specs,
+            "trials": figures.trials,
+        },
         allow_nan=False,
         sort_keys=True,
         separators=(",", ":"),
@@ -82,21 +145,43 @@ def data_uri(svg: str) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode("ascii")
 
 
-def _responsive(spec: Spec, height: int) -> Spec:
-    return {**spec, "width": "container", "height": height}
+def _points(name: str) -> str:
+    return f"points:{name.partition(':')[2]}"
 
 
-def _grid(drawn: Mapping[str, Spec]) -> Spec | None:
-    """Return all charts as one: what they share moves to the top."""
-    if not drawn:
-        return None
+def _responsive(name: str, spec: Spec) -> Spec:
+    """Return a chart as wide as its place; what a range is drawn over has the parameter brush."""
+    head = name.partition(":")[0]
+    spec = {**spec, "width": "container", "height": HEIGHTS.get(head, spec["height"])}
+    if head != "space":
+        return spec
+    drawn = {"name": "brush", "select": {"type": "interval", "encodings": ["x"]}}
+    first, *others = spec["layer"]
+    return {**spec, "layer": [{**first, "params": [*first.get("params", []), drawn]}, *others]}
+
+
+def _by_file(drawn: Mapping[str, Spec]) -> dict[str, Spec]:
+    """Return the charts as they are filed: the parts of one beside each other."""
+    parts: dict[str, dict[str, Spec]] = {}
+    for name, spec in drawn.items():
+        parts.setdefault(name.partition(":")[0], {})[name] = spec
+    return {
+        head: _grid(of) if any(":" in name for name in of) else of[head]
+        for head, of in parts.items()
+    }
+
+
+def _grid(drawn: Mapping[str, Spec]) -> Spec:
+    """Return charts as one: what they share moves to the top."""
     shared = ("$schema", "params", "datasets")
     cells = [
         {key: part for key, part in spec.items() if key not in shared}
         | {"width": 230, "height": 190}
         for spec in drawn.values()
     ]
-    data = {name: rows for spec in drawn.values() for name, rows in spec["datasets"].items()}
+    data: dict[str, Any] = {}
+    for spec in drawn.values():
+        data |= spec["datasets"]
     first = next(iter(drawn.values()))
     top = {"$schema": first["$schema"], "params": first["params"], "datasets": data}
     return {**top, "concat": cells, "columns": COLUMNS}

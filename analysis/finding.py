@@ -9,6 +9,8 @@ import pandas as pd
 from analysis.frames import Schema, frame
 
 Level = Literal["ok", "info", "warn", "fail", "unknown"]
+LEVELS: tuple[Level, ...] = ("ok", "info", "unknown", "warn", "fail")
+"""Every level, the gravest last."""
 LIGHTS = ("noise", "space", "sampling", "feasibility", "length", "pruning")
 """The checks that the verdict shows as lights, in this order."""
 

@@ -57,6 +57,13 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
+def percent(share: float) -> str:
+    """A share of a whole in percent, with one decimal below ten."""
+    if not math.isfinite(share):
+        return MISSING
+    return f"{share:.0%}" if abs(share) >= 0.0995 or share == 0 else f"{share:.1%}"
+
+
 def setting(value: Any) -> str:
     """A parameter's value: four digits are enough to tell two settings apart."""
     if missing(value):

@@ -121,7 +121,7 @@ SPACE: Schema = {
 }
 
 
-def frame(rows: Sequence[Mapping[str, Any]], schema: Schema) -> pd.DataFrame:
+def frame(rows: Sequence[Mapping[Any, Any]], schema: Schema) -> pd.DataFrame:
     """Return `rows` as a frame of exactly `schema`'s columns; what does not fit is missing."""
     return pd.DataFrame(
         {name: _series([row.get(name) for row in rows], column) for name, column in schema.items()}

@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,7 +30,8 @@ class Sweep:
     """One sweep, finished or not, as frames. Columns: analysis/frames.py.
 
     `meta` is sweep.json; `unreadable` names the files of trials that hold something else
-    than they should, and that were left out.
+    than they should, and that were left out; `confirmed` are the runs of the sweep's confirmation,
+    a sweep of its own in confirm/.
     """
 
     directory: Path
@@ -41,8 +42,8 @@ class Sweep:
     events: pd.DataFrame
     space: pd.DataFrame
     unreadable: tuple[str, ...]
-    timings: pd.DataFrame = field(default_factory=lambda: frames.frame([], frames.TIMINGS))
-    confirmed: pd.DataFrame = field(default_factory=lambda: frames.frame([], frames.CONFIRMED))
+    timings: pd.DataFrame
+    confirmed: pd.DataFrame
 
     @classmethod
     def load(cls, path: str | Path, out: str | Path = "runs") -> Self:
@@ -56,15 +57,19 @@ class Sweep:
         found = [_run(folder, meta) for folder in _trial_folders(directory)]
         unreadable = [name for run in found for name in run.unreadable]
         events = _read_events(directory, unreadable)
+        trials = _trials(found, meta)
+        confirmed = _confirmed(directory, trials, found, unreadable)
         return cls(
             directory=directory,
             meta=meta,
-            trials=_trials(found, meta),
+            trials=trials,
             curves=frames.frame([row for run in found for row in run.curve], frames.CURVES),
             samples=frames.frame([row for run in found for row in run.samples], frames.SAMPLES),
             events=frames.frame(events, frames.EVENTS),
             space=frames.frame(space.rows(meta["space"]), frames.SPACE),
             unreadable=tuple(unreadable),
+            timings=frames.frame([row for run in found for row in run.timings], frames.TIMINGS),
+            confirmed=confirmed,
         )
 
     @property
@@ -164,6 +169,38 @@ def _problem(meta: Row) -> str | None:
 
 def _run(folder: Path, meta: Row) -> Run:
     return read_run(folder, space.of_trial(meta, int(folder.name)))
+
+
+def _confirmed(
+    directory: Path, trials: pd.DataFrame, runs: list[Run], unreadable: list[str]
+) -> pd.DataFrame:
+    """Return the runs of the sweep in confirm/ beside the trials whose configurations they have."""
+    if not (directory / "confirm" / "sweep.json").is_file():
+        return frames.frame([], frames.CONFIRMED)
+    try:
+        meta = _read_meta(directory / "confirm")
+    except LoadError:
+        unreadable.append("confirm/sweep.json")
+        return frames.frame([], frames.CONFIRMED)
+    again = [_run(folder, meta) for folder in _trial_folders(directory / "confirm")]
+    unreadable += [f"confirm/{name}" for run in again for name in run.unreadable]
+    numbers = _first_of(trials, runs)
+    rows = [
+        {**row, "trial": numbers[run.identity]}
+        for run, row in zip(again, _trials(again, meta).to_dict("records"), strict=True)
+        if run.identity in numbers
+    ]
+    return frames.frame(rows, frames.CONFIRMED)
+
+
+def _first_of(trials: pd.DataFrame, runs: list[Run]) -> dict[str, int]:
+    """The trial that stands for a configuration: the best ranked one, else the first."""
+    order = trials.sort_values(["rank", "trial"], na_position="last")["trial"]
+    identities = {int(run.trial["trial"]): run.identity for run in runs}
+    found: dict[str, int] = {}
+    for trial in order:
+        found.setdefault(identities[int(trial)], int(trial))
+    return found
 
 
 def _replicates(meta: Row) -> int:

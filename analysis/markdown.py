@@ -2,40 +2,34 @@
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 
-from analysis import stats, tables
+from analysis import cells, nextspace, stats, tables
 from analysis.environment import environment
+from analysis.evidence import Evidence
 from analysis.figures import Figures
-from analysis.finding import Check
+from analysis.finding import Check, Finding
 from analysis.load import Sweep
+from analysis.masthead import moves
+from analysis.sections import PARTS
 from analysis.tables import Table
-from analysis.verdict import Verdict, generate, place, reproduce
+from analysis.verdict import generate, place, reproduce
 
-TITLES = {
-    "learning_curves": "Learning curves",
-    "history": "Every trial in order",
-    "slices": "Where good values lie",
-}
+ROWS = 12
+"""Rows of a finding's table at most; its CSV has all."""
 
 
-def render(sweep: Sweep, verdict: Verdict, checks: Sequence[Check], figures: Figures) -> str:
-    """Return the report; its images lie in figures/ beside it."""
+def render(sweep: Sweep, evidence: Evidence, figures: Figures) -> str:
+    """Return the report; its images lie in figures/ beside it, its data in tables/."""
     counted = stats.counts(sweep.trials, sweep.meta["trials"])
     states = ", ".join(f"{count} {state}" for state, count in counted.items() if count)
-    parts = [f"# Sweep {text(sweep.name)}", states or "no trials", f"**{text(verdict.sentence)}**"]
-    parts.append("\n".join(_check(check) for check in checks if check.level != "ok"))
-    parts += _use(sweep, verdict)
-    best = tables.leaderboard(sweep)
-    note = [text(tables.about_leaderboard(sweep, len(best.rows)))] if sweep.replicates > 1 else []
-    parts += ["## Leaderboard", *note, table(best)]
-    parts += _tradeoffs(sweep, figures)
-    for state in tables.UNRANKED:
-        others = tables.without_rank(sweep, state)
-        parts += [f"## {state.capitalize()}", table(others)] if others.rows else []
-    for name, title in TITLES.items():
-        if name in figures.svg:
-            parts += [f"## {title}", _image(figures, name, title)]
+    parts = [f"# Sweep {text(sweep.name)}", states or "no trials"]
+    parts += [f"**{text(evidence.verdict.sentence)}**", _lights(evidence), _told(evidence)]
+    parts += [*_use(sweep, evidence), *_next(sweep, evidence), *_trials(sweep, figures)]
+    for title, ids in PARTS:
+        parts.append(f"## {title}")
+        for id in ids:
+            parts += _finding(evidence.findings[id], figures)
     parts += ["## Environment", table(environment(sweep))]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -50,33 +44,86 @@ def table(content: Table) -> str:
 
 
 def text(raw: str) -> str:
-    """Return `raw` so that Markdown shows it as it is."""
-    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", html.escape(raw, quote=False))
+    """Return `raw` as one line that Markdown shows as it is."""
+    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", html.escape(" ".join(raw.split()), quote=False))
+
+
+def _lights(evidence: Evidence) -> str:
+    lights = evidence.lights()
+    cells = [(light.light, light.level, light.number) for light in lights]
+    return table(Table(("light", "says", "because"), tuple(cells), frozenset({"light", "says"})))
+
+
+def _told(evidence: Evidence) -> str:
+    return "\n".join(_check(check) for check in evidence.checks if check.level != "ok")
 
 
 def _check(check: Check) -> str:
     return f"- {check.level}: {text(f'{check.evidence} {check.action}'.strip())}"
 
 
+def _use(sweep: Sweep, evidence: Evidence) -> Iterator[str]:
+    winner = evidence.verdict.winner
+    if winner is None:
+        return
+    folder = place(sweep, winner)
+    yield f"## Use trial {winner}"
+    yield table(tables.configuration(sweep, winner))
+    yield _code("sh", generate(folder), reproduce(folder, sweep, winner))
+
+
+def _next(sweep: Sweep, evidence: Evidence) -> Iterator[str]:
+    changed = nextspace.fragment(evidence.findings["space"])
+    commands = [command for _, command in moves(sweep, evidence, f"runs/{sweep.name}")]
+    if commands or changed:
+        yield "## Next"
+    if commands:
+        yield _code("sh", *commands)
+    if changed:
+        yield _code("yaml", changed.rstrip())
+
+
+def _trials(sweep: Sweep, figures: Figures) -> Iterator[str]:
+    best = tables.leaderboard(sweep)
+    yield "## Leaderboard"
+    if sweep.replicates > 1:
+        yield text(tables.about_leaderboard(sweep, len(best.rows)))
+    yield table(best)
+    if len(sweep.objectives) > 1:
+        yield "## Trade-offs"
+        yield text(tables.about_front(sweep))
+        yield table(tables.front(sweep))
+        yield _image(figures, "front", "Trade-offs")
+    for state in tables.UNRANKED:
+        others = tables.without_rank(sweep, state)
+        if others.rows:
+            yield f"## {state.capitalize()}"
+            yield table(others)
+
+
+def _finding(finding: Finding, figures: Figures) -> Iterator[str]:
+    yield f"### {text(finding.title)}"
+    yield text(finding.answer)
+    yield _image(figures, finding.id, finding.title)
+    if not finding.frame.empty and finding.id != "samples":
+        yield table(cells.table(finding, ROWS))
+    if len(finding.frame) > ROWS:
+        yield f"The first {ROWS} of {len(finding.frame)} rows: tables/{finding.id}.csv has all."
+    if finding.id == "samples":
+        for row in finding.frame.to_dict("records"):
+            yield f"Trial {row['trial']}, {text(str(row['role']))}:"
+            yield _code("text", f"{row['prompt']}{row['text']}")
+
+
 def _image(figures: Figures, name: str, title: str) -> str:
+    if name not in figures.svg:
+        return ""
     return f"![{title}](figures/{name}.{'png' if name in figures.png else 'svg'})"
 
 
-def _tradeoffs(sweep: Sweep, figures: Figures) -> list[str]:
-    if len(sweep.objectives) == 1:
-        return []
-    drawn = "tradeoffs" in figures.svg
-    image = [_image(figures, "tradeoffs", "Trade-offs")] if drawn else []
-    return ["## Trade-offs", text(tables.about_front(sweep)), table(tables.front(sweep)), *image]
-
-
-def _use(sweep: Sweep, verdict: Verdict) -> list[str]:
-    if verdict.winner is None:
-        return []
-    folder = place(sweep, verdict.winner)
-    commands = [generate(folder), reproduce(folder, sweep, verdict.winner)]
-    return [
-        f"## Use trial {verdict.winner}",
-        table(tables.configuration(sweep, verdict.winner)),
-        "\n".join(f"    {command}" for command in commands),
-    ]
+def _code(language: str, *lines: str) -> str:
+    """Return a block of code, in a fence that is longer than any in it."""
+    inside = "\n".join(lines)
+    longest = max((len(run) for run in re.findall(r"`+", inside)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{inside}\n{fence}"

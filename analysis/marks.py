@@ -8,6 +8,7 @@ import altair as alt
 import pandas as pd
 
 from analysis import stats
+from analysis.frames import number
 from analysis.theme import OTHERS
 
 Spec = dict[str, Any]
@@ -21,8 +22,8 @@ SHAPES = {
     "duplicate": "square",
 }
 DIMMED: list[Any] = [
-    {"test": "lit >= 0 && datum.trial !== lit", "value": 0.12},
-    {"test": "lit >= 0", "value": 1},
+    {"test": "lit && !lit[datum.trial]", "value": 0.12},
+    {"test": "lit", "value": 1},
 ]
 LED = "isValid(datum.name)"
 VALUED = "isValid(datum.value)"
@@ -102,7 +103,7 @@ def shape() -> alt.Shape:
 
 
 def opacity(full: float) -> alt.OpacityValue:
-    """Return the opacity of points: `full`, or less beside the trial that is lit."""
+    """Return the opacity of points: `full`, or less beside trials that are lit."""
     return alt.OpacityValue(full, condition=DIMMED)
 
 
@@ -111,10 +112,37 @@ def stroke(full: float) -> alt.StrokeOpacityValue:
     return alt.StrokeOpacityValue(full, condition=DIMMED)
 
 
-def specification(chart: alt.LayerChart | alt.FacetChart, data: Mapping[str, Values]) -> Spec:
+def specification(
+    chart: alt.LayerChart | alt.FacetChart | alt.Chart, data: Mapping[str, Values]
+) -> Spec:
     """Return a chart of named `data` as a specification that has the parameter `lit`."""
-    lit = chart.add_params(alt.param(name="lit", value=-1)).properties(width=640, height=300)
-    spec: Spec = lit.to_dict()
-    # Altair's own defaults would win over the theme's, and data given to Altair is checked
-    # value by value, which takes seconds for a large sweep.
+    lit = chart.add_params(alt.param(name="lit", value=False)).properties(width=640, height=300)
+    # Checking a specification takes longer than all else about it, and so does checking the data:
+    # what is wrong with either is seen when it is drawn. Altair's defaults would win over ours.
+    spec: Spec = lit.to_dict(validate=False)
     return {**{key: part for key, part in spec.items() if key != "config"}, "datasets": dict(data)}
+
+
+def plain(frame: pd.DataFrame, *names: str) -> Values:
+    """Return the columns `names` as plain values; JSON knows neither NaN nor infinity."""
+    rows = frame[list(names)].astype("object").to_dict("records")
+    return [{str(key): _plain(value) for key, value in row.items()} for row in rows]
+
+
+def numbers(*names: str) -> list[alt.Tooltip]:
+    """Return tooltips of numbers."""
+    return [alt.Tooltip(f"{name}:Q", title=name.replace("_", " "), format=".4~f") for name in names]
+
+
+def tall(spec: Spec, rows: int, each: int = 18) -> Spec:
+    """Return a chart of rows that is as high as they need, `each` in pixels."""
+    return {**spec, "height": max(1, rows) * each + 6}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bool | str):
+        return value
+    real = number(value)
+    if not math.isfinite(real):
+        return None
+    return int(real) if real.is_integer() and abs(real) < 1e15 else round(real, 6)

@@ -1,18 +1,15 @@
 """The report as one HTML page that needs neither network nor, to be read, JavaScript."""
 
-from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from string import Template
 
-import pandas as pd
-
-from analysis import formats, markup, stats, tables
+from analysis import markup, sections, tables
 from analysis.environment import environment
+from analysis.evidence import Evidence
 from analysis.figures import Figures, library, page_charts
-from analysis.finding import Check
 from analysis.load import Sweep
-from analysis.verdict import Verdict, generate, place, reproduce
+from analysis.masthead import masthead
 
 METHODS = (
     "The objective of a complete trial is measured once, after its last step, on the whole "
@@ -36,155 +33,79 @@ METHODS = (
 )
 
 
-def render(sweep: Sweep, verdict: Verdict, checks: Sequence[Check], figures: Figures) -> str:
-    """Return the page."""
+def render(sweep: Sweep, evidence: Evidence, figures: Figures, refresh: int = 0) -> str:
+    """Return the page; with `refresh` a browser loads it again after so many seconds."""
     template = Template(files("analysis").joinpath("page.html").read_text(encoding="utf-8"))
-    body = "\n".join(
-        [
-            _header(sweep, verdict, checks),
-            _use(sweep, verdict),
-            _leaderboard(sweep),
-            _tradeoffs(sweep, figures),
-            _figures(sweep, figures),
-            _samples(sweep, verdict),
-            _environment(sweep),
-        ]
-    )
+    parts = [
+        masthead(sweep, evidence),
+        _top(sweep, evidence, figures),
+        _contents(evidence),
+        _leaderboard(sweep, figures),
+        _tradeoffs(sweep, figures),
+        *(_part(title, ids, evidence, figures) for title, ids in sections.PARTS),
+        _environment(sweep),
+    ]
+    renewed = f'<meta http-equiv="refresh" content="{refresh}">\n' if refresh else ""
     return template.substitute(
+        refresh=renewed,
         title=f"{escape(sweep.name)}: sweep report",
-        body=body,
+        body="\n".join(part for part in parts if part),
         charts=page_charts(figures),
         library=library(),
     )
 
 
-def _header(sweep: Sweep, verdict: Verdict, checks: Sequence[Check]) -> str:
-    counted = stats.counts(sweep.trials, sweep.meta["trials"])
-    parts = stats.shares(counted)
-    style = {state: state.replace(" ", "-") for state in counted}
-    bar = "".join(
-        f'<i class="{style[s]}" style="flex:{part:.4f}"></i>' for s, part in parts.items()
-    )
-    key = "".join(f'<li><i class="{style[s]}"></i>{counted[s]} {s}</li>' for s in parts)
-    noted = "".join(
-        f'<li class="{check.level}"><b>{check.level}</b>{escape(check.evidence)} '
-        f"<span>{escape(check.action)}</span></li>"
-        for check in checks
-        if check.level != "ok"
-    )
-    return (
-        f'<header>\n<p class="name">Sweep <b>{escape(sweep.name)}</b> &middot; '
-        f"{sum(counted.values())} trials &middot; {escape(_objective(sweep))}</p>\n"
-        f'<div class="bar">{bar}</div>\n<ul class="key">{key}</ul>\n'
-        f"<h1>{escape(verdict.sentence)}</h1>\n"
-        f'<ul class="checks">{noted}</ul>\n</header>'
-    )
-
-
-def _objective(sweep: Sweep) -> str:
-    direction = "lower is better" if sweep.minimize else "higher is better"
-    if len(sweep.objectives) > 1:
-        return formats.listed([objective.metric for objective in sweep.objectives])
-    return ", ".join(part for part in (sweep.metric, sweep.ranking.unit, direction) if part)
-
-
-def _use(sweep: Sweep, verdict: Verdict) -> str:
-    if verdict.winner is None:
+def _top(sweep: Sweep, evidence: Evidence, figures: Figures) -> str:
+    """The best five beside their curves."""
+    best = tables.top(sweep, evidence.verdict.ties, evidence.chances())
+    if not best.rows:
         return ""
-    folder = place(sweep, verdict.winner)
-    checkpoint = sweep.trial(verdict.winner)["checkpoint"]
-    commands = [
-        markup.command("Write text with it", generate(folder)),
-        markup.command("Train it again", reproduce(folder, sweep, verdict.winner)),
-    ]
-    if checkpoint:
-        commands.append(markup.command("Checkpoint", f"runs/{sweep.name}/{checkpoint}"))
-    table = tables.configuration(sweep, verdict.winner)
-    marks = ["changed" if row[1] != row[-1] else "same" for row in table.rows]
-    return (
-        f'<section class="use">\n<h2>Use trial {verdict.winner}</h2>\n<div class="pair">\n'
-        f"<div>{markup.table(table, marks if len(table.columns) > 2 else ())}</div>\n"
-        f"<div>{''.join(commands)}"
-        '<p class="soft">Run from the project\'s root; replace runs by your --out.</p></div>\n'
-        "</div>\n</section>"
+    drawn = sections.charts("curves", "Learning curves", figures)
+    table = markup.table(best, swatches=tables.leading(sweep))
+    head = f"<h2>The best {len(best.rows)}</h2>"
+    return f'<div class="top"><div>{head}{table}</div><div>{drawn}</div></div>'
+
+
+def _contents(evidence: Evidence) -> str:
+    links = "".join(
+        f'<a href="#{id}">{escape(evidence.findings[id].title)}</a>'
+        for _, ids in sections.PARTS
+        for id in ids
+        if evidence.findings[id].known
     )
+    return f'<nav class="contents" aria-label="Contents">{links}</nav>'
 
 
-def _leaderboard(sweep: Sweep) -> str:
+def _part(title: str, ids: tuple[str, ...], evidence: Evidence, figures: Figures) -> str:
+    body = "".join(sections.section(evidence.findings[id], figures) for id in ids)
+    return f'<h2 class="part">{title}</h2>\n{body}'
+
+
+def _leaderboard(sweep: Sweep, figures: Figures) -> str:
     best = tables.leaderboard(sweep)
     text = escape(tables.about_leaderboard(sweep, len(best.rows)))
-    parts = [f'<h2>Leaderboard</h2>\n<p class="soft">{text}</p>']
-    parts.append(markup.table(best, swatches=tables.leading(sweep)))
+    parts = ['<h2 class="part">The trials</h2>\n<section id="leaderboard"><h2>Leaderboard</h2>']
+    parts.append(f'<p class="soft">{text}</p>{markup.table(best, swatches=tables.leading(sweep))}')
+    if "parallel" in figures.specs:
+        about = "Every complete trial through its parameters; the better, the stronger its line."
+        parts.append(f'<h3>What good configurations share</h3><p class="soft">{about}</p>')
+        parts.append(sections.charts("parallel", "Parallel coordinates", figures))
     for state in tables.UNRANKED:
         table = tables.without_rank(sweep, state)
         if table.rows:
             number = int((sweep.trials["state"] == state).sum())
             parts.append(f"<h3>{state.capitalize()} ({number})</h3>\n{markup.table(table)}")
-    return f"<section>{''.join(parts)}</section>"
+    return f"{''.join(parts)}</section>"
 
 
 def _tradeoffs(sweep: Sweep, figures: Figures) -> str:
     if len(sweep.objectives) == 1:
         return ""
     text = escape(tables.about_front(sweep))
-    chart = markup.section("Trade-offs", ["tradeoffs"], "tradeoffs", figures, text)
-    return f"{chart}\n{markup.table(tables.front(sweep))}"
-
-
-def _figures(sweep: Sweep, figures: Figures) -> str:
-    marks = "&times; pruned, &#9661; failed, &#9671; unfinished"
-    square = ", &#9633; duplicate" if (sweep.trials["state"] == "duplicate").any() else ""
-    beyond = "Beyond the range shown, points lie at its edge."
-    seeds = "The best seed of each of the best five configurations"
-    best = seeds if sweep.replicates > 1 else "The best five"
-    slices = [name for name in figures.specs if name.startswith("slice:")]
-    return "\n".join(
-        [
-            markup.section(
-                "Learning curves",
-                ["learning_curves"],
-                "learning_curves",
-                figures,
-                f"{best} in colour, the winner's training loss dashed; {marks}. "
-                '<span class="hint">Point at a trial, here or in a table, to light it up '
-                "everywhere; click to hold it.</span>",
-            ),
-            markup.section(
-                "Every trial in order",
-                ["history"],
-                "history",
-                figures,
-                f"The line is the best complete trial so far; {marks}{square}, at the last "
-                f"loss. {beyond}",
-            ),
-            markup.section(
-                "Where good values lie",
-                slices,
-                "slices",
-                figures,
-                f"The objective over each parameter, in the range that was searched. {beyond}",
-            ),
-        ]
-    )
-
-
-def _samples(sweep: Sweep, verdict: Verdict) -> str:
-    chosen = [("the winner", verdict.winner), ("the median", stats.middle(sweep.trials))]
-    parts = [_sample(sweep, who, trial) for who, trial in chosen if trial is not None]
-    if not any(parts):
-        return ""
-    return f'<section><h2>What they write</h2>\n<div class="pair">{"".join(parts)}</div></section>'
-
-
-def _sample(sweep: Sweep, who: str, trial: int) -> str:
-    texts = sweep.samples[sweep.samples["trial"] == trial]
-    if texts.empty:
-        return ""
-    last: pd.Series[str] = texts.sort_values("step", kind="stable").iloc[-1]
-    return (
-        f"<div><h3>Trial {trial}, {who}, after {last['step']} steps</h3>\n"
-        f'<pre class="sample"><b>{escape(last["prompt"])}</b>{escape(last["text"])}</pre></div>\n'
-    )
+    drawn = sections.charts("front", "Trade-offs", figures)
+    table = markup.table(tables.front(sweep))
+    head = f'<h2>Trade-offs</h2><p class="answer">{text}</p>'
+    return f'<section id="front">{head}{drawn}{table}</section>'
 
 
 def _environment(sweep: Sweep) -> str:
@@ -192,6 +113,7 @@ def _environment(sweep: Sweep) -> str:
     pairs = "".join(f"<dt>{escape(what)}</dt><dd>{escape(value)}</dd>" for what, value in rows)
     methods = "".join(f"<p>{escape(text)}</p>" for text in METHODS)
     return (
-        f"<section><h2>Environment</h2>\n<dl>{pairs}</dl>\n"
-        f"<details><summary>How this was computed</summary>{methods}</details></section>"
+        '<h2 class="part">How</h2>\n<section id="environment"><h2>Environment</h2>\n'
+        f"<dl>{pairs}</dl>\n"
+        f"<details><summary>How the ranking was computed</summary>{methods}</details></section>"
     )

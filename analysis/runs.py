@@ -27,6 +27,7 @@ class Run:
     trial: Row
     curve: list[Row]
     samples: list[Row]
+    timings: list[Row]
     unreadable: list[str]
 
 
@@ -69,7 +70,8 @@ def read_run(path: Path, parameters: space.Space) -> Run:
     config = folder.object("config.json")
     copied = _is_step(result.get("same_as"))
     rows = [] if copied else folder.rows("metrics.jsonl")
-    curve = _curve(trial, rows, folder.rows("timings.jsonl"))
+    timings = folder.rows("timings.jsonl")
+    curve = _curve(trial, rows, timings)
     samples = [{**row, "trial": trial} for row in folder.rows("samples.jsonl")]
     row = {
         "trial": trial,
@@ -83,7 +85,8 @@ def read_run(path: Path, parameters: space.Space) -> Run:
         "checkpoint": _checkpoint(path, result.get("best_step")),
         **{f"p.{key}": value for key, value in space.values(config, parameters).items()},
     }
-    return Run(_identity(config) or path.name, row, curve, samples, folder.unreadable)
+    spent = [] if copied else _timings(trial, timings)
+    return Run(_identity(config) or path.name, row, curve, samples, spent, folder.unreadable)
 
 
 def _identity(config: Row) -> str:
@@ -136,6 +139,12 @@ def _curve(trial: int, metrics: list[Row], timings: list[Row]) -> list[Row]:
         for key, row in sorted(rows.items(), key=lambda item: item[0])
         if key[0] in ("train", "eval")
     ]
+
+
+def _timings(trial: int, timings: list[Row]) -> list[Row]:
+    """The last row of each kind and step, in this order."""
+    last = {(str(row.get("kind")), row["step"]): row for row in timings}
+    return [{**row, "trial": trial} for _, row in sorted(last.items(), key=lambda item: item[0])]
 
 
 def _point(row: Row, timing: Row) -> Row:

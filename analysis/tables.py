@@ -1,6 +1,7 @@
 """Tables of a report as text, the same for the page, Markdown and the terminal."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,21 @@ def leaderboard(sweep: Sweep, limit: int = SHOWN) -> Table:
     With replicates, a row is a configuration: the mean over its complete trials.
     """
     return _of_configurations(sweep, limit) if sweep.replicates > 1 else _of_trials(sweep, limit)
+
+
+def top(sweep: Sweep, ties: Collection[int], chances: Mapping[int, float]) -> Table:
+    """Return the best few trials: their values, which are tied, and how likely each is the best."""
+    best, kept = leaderboard(sweep, stats.LEADERS), 6 if sweep.replicates > 1 else 4
+    rows = tuple(
+        (
+            *row[:kept],
+            "tied" if trial in ties else "",
+            formats.percent(chances.get(trial, math.nan)),
+        )
+        for row, trial in zip(best.rows, best.trials, strict=True)
+    )
+    columns = (*best.columns[:kept], "ties", "P(best)")
+    return Table(columns, rows, best.left | {"ties"}, best.trials)
 
 
 def about_leaderboard(sweep: Sweep, rows: int) -> str:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+ACCENT = "accent"
+"""The style of what a chart is about."""
 OTHERS = "#8a919c"
 """Trials that are not among the best; a grey that reads on white and on black."""
 
@@ -50,4 +52,9 @@ def config(colours: Colours) -> dict[str, Any]:
         "text": {"color": colours.ink},
         "title": {"color": colours.ink, "fontSize": 12, "fontWeight": "normal", "anchor": "start"},
         "range": {"category": list(colours.ranks)},
+        "style": {
+            ACCENT: {"color": colours.ranks[0]},
+            "ink": {"color": colours.ink},
+            "edged": {"stroke": colours.ink},
+        },
     }

@@ -7,9 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import stats
+from analysis import noise, stats
+from analysis.findings.confirmation import confirmed
 from analysis.formats import listed, loss, measure
 from analysis.load import Sweep
+from analysis.noise import Noise
 
 BASELINE = 0
 ALONE = "There is nothing to rank it with."
@@ -17,19 +19,86 @@ ALONE = "There is nothing to rank it with."
 
 @dataclass(frozen=True)
 class Verdict:
-    """One sentence or a few, and the winner's number (None while no trial is complete)."""
+    """One sentence or a few, and the winner's number (None while no trial is complete).
+
+    `ties` are the trials that are not told apart from it; `low` and `high` the 95 % interval of
+    its mean over seeds, NaN while unknown; `confirmed` counts its runs with fresh seeds.
+    """
 
     sentence: str
     winner: int | None
+    ties: tuple[int, ...] = ()
+    low: float = math.nan
+    high: float = math.nan
+    confirmed: int = 0
 
 
 def judge(sweep: Sweep) -> Verdict:
     """Return the verdict on a sweep in any state."""
-    best = stats.winner(sweep.trials)
+    best, measured = stats.winner(sweep.trials), noise.measured(sweep)
     if best is None:
         return Verdict(_without_winner(sweep), None)
+    table = confirmed(sweep.confirmed, sweep.trials, measured, sweep.minimize)
+    if len(table):
+        return _on_confirmed(sweep, table)
     parts = _on_configuration(sweep) if sweep.replicates > 1 else _on_trial(sweep, best)
-    return Verdict(" ".join([*parts, *_outside(sweep, best), *_front(sweep)]), best)
+    sentence = " ".join([*parts, *_outside(sweep, best), *_front(sweep)])
+    if sweep.replicates == 1 or not measured.known:
+        return Verdict(sentence, best)
+    first = sweep.configurations.iloc[0]
+    low, high = noise.interval(float(first["mean"]), int(first["n"]), measured)
+    return Verdict(sentence, best, _tied(sweep.configurations, measured), low, high)
+
+
+def _tied(table: pd.DataFrame, measured: Noise) -> tuple[int, ...]:
+    """The first trial of each configuration whose mean is not told apart from the best."""
+    first, others = table.iloc[0], table.iloc[1:]
+    near = [
+        abs(row["delta"]) < noise.margin(measured, int(first["n"]), int(row["n"]))
+        for row in others.to_dict("records")
+    ]
+    return tuple(int(trials[0]) for trials in others.loc[near, "trials"])
+
+
+def _on_confirmed(sweep: Sweep, table: pd.DataFrame) -> Verdict:
+    """The verdict where leaders were trained again: it rests on the fresh seeds alone."""
+    best = table.iloc[0]
+    number, n = int(best["trial"]), int(best["n"])
+    mean = f"mean {_value(sweep, float(best['mean']))} over {n} fresh seed{'s' if n > 1 else ''}"
+    base = table.loc[table["trial"] == BASELINE, "mean"]
+    if number != BASELINE and len(base):
+        mean += _compared(sweep, float(best["mean"] - base.iloc[0]), "the baseline")
+    ties = tuple(int(trial) for trial in table.loc[table["tied"].fillna(False), "trial"])
+    parts = [
+        f"Trial {number}{_if_baseline(number)} {_verb(sweep)}: {mean}{_between(sweep, best)}.",
+        *_with(ties),
+        *_flattered(sweep, best),
+        *_outside(sweep, number),
+        *_front(sweep),
+    ]
+    low, high = float(best["low"]), float(best["high"])
+    return Verdict(" ".join(parts), number, ties, low, high, n)
+
+
+def _between(sweep: Sweep, row: "pd.Series[Any]") -> str:
+    if not math.isfinite(row["low"]):
+        return "; how sure is not known yet"
+    low, high = (measure(float(row[end]), sweep.ranking.loss) for end in ("low", "high"))
+    return f" (95 % interval {low} to {high})"
+
+
+def _with(ties: tuple[int, ...]) -> list[str]:
+    if not ties:
+        return []
+    return [f"Trial{'s' if len(ties) > 1 else ''} {listed(ties)} cannot be told apart from it."]
+
+
+def _flattered(sweep: Sweep, row: "pd.Series[Any]") -> list[str]:
+    gap = float(row["optimism"])
+    if not math.isfinite(gap) or gap == 0:
+        return []
+    size = measure(abs(gap), sweep.ranking.loss)
+    return [f"The search's own value was {size} too {'good' if gap > 0 else 'bad'}."]
 
 
 def _on_trial(sweep: Sweep, best: int) -> list[str]:

@@ -9,11 +9,18 @@ from typing import Any
 import pytest
 
 from analysis import report
+from analysis.evidence import QUESTIONS
 from analysis.load import Sweep
 
 Write = Callable[..., Path]
 Trial = Callable[..., Any]
 Page = Callable[[str], Any]
+FIGURES = [
+    f"figures/{name}.{form}"
+    for name in ("curves", "history", "parallel", "resources", "space")
+    for form in ("png", "svg")
+]
+TABLES = sorted(f"tables/{module.__name__.rpartition('.')[2]}.csv" for module in QUESTIONS)
 HOSTILE = "</script><script>alert(1)</script><!--"
 
 
@@ -63,8 +70,8 @@ def test_names_and_texts_cannot_become_markup(write: Write, trial: Trial, page: 
     assert shown.tags.count("script") == 3
     assert shown.text.count(HOSTILE) >= 6
     assert json.loads(shown.charts)["specs"]
-    lines = files["report.md"].decode().splitlines()
-    assert not [line for line in lines if "<" in line and not line.startswith("    ")]
+    outside = re.sub(r"```.*?\n```", "", files["report.md"].decode(), flags=re.DOTALL)
+    assert "<" not in outside
 
 
 def test_page_loads_nothing_and_carries_numbers_that_json_knows(
@@ -72,9 +79,9 @@ def test_page_loads_nothing_and_carries_numbers_that_json_knows(
 ) -> None:
     directory = write(trial(0), trial(1, value=math.nan), trial(2, "pruned", value=math.inf))
     shown = page(report.render(Sweep.load(directory))["report.html"].decode())
-    assert all(source.startswith("data:") for source in shown.sources)
+    assert all(source.startswith(("data:", "#", "tables/")) for source in shown.sources)
     charts = json.loads(shown.charts, parse_constant=lambda word: pytest.fail(word))
-    assert "learning_curves" in charts["specs"]
+    assert "curves" in charts["specs"]
 
 
 @pytest.mark.parametrize(
@@ -116,9 +123,7 @@ def test_report_is_whole_on_disk_and_the_record_untouched(write: Write, trial: T
     assert {path: content for path, content in after.items() if path in before} == before
     assert sorted(str(path.relative_to(folder)) for path in after if path not in before) == [
         "checks.json", "curves.csv",
-        "figures/history.svg", "figures/learning_curves.png", "figures/learning_curves.svg",
-        "figures/slices.svg",
-        "leaderboard.csv", "report.html", "report.md",
+        *FIGURES, "leaderboard.csv", "next_space.yaml", "report.html", "report.md", *TABLES,
     ]  # fmt: skip
 
 
@@ -136,5 +141,5 @@ def test_same_record_gives_the_same_bytes_wherever_it_lies(
 def test_links_of_the_markdown_report_exist(write: Write, trial: Trial) -> None:
     files = report.render(Sweep.load(write(trial(0), trial(1, value=1.5))))
     images = re.findall(r"!\[.*?\]\((.*?)\)", files["report.md"].decode())
-    assert len(images) == 3
+    assert {"figures/curves.png", "figures/history.png", "figures/space.png"} <= set(images)
     assert set(images) <= set(files)

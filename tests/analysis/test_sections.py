@@ -66,10 +66,10 @@ def test_trade_offs_are_a_table_a_chart_and_a_file(write: Write, trial: Trial, p
     assert [row["trial"] for row in front] == ["2", "1", "0"]
     shown = page(files["report.html"].decode())
     assert "3 of 4 complete trials are on the front" in shown.text
-    assert "tradeoffs" in json.loads(shown.charts)["specs"]
+    assert "front" in json.loads(shown.charts)["specs"]
     markdown = files["report.md"].decode()
     assert "| 2 | 1.5000 | 30 k | 192 k |" in markdown
-    assert "![Trade-offs](figures/tradeoffs.svg)" in markdown
+    assert "![Trade-offs](figures/front.png)" in markdown
 
 
 def test_duplicate_is_shown_once_with_a_note(write: Write, trial: Trial, page: Page) -> None:
