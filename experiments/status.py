@@ -93,6 +93,10 @@ def advice(planned: int, sweep_dir: SweepDir, trials: Sequence[Trial]) -> Iterat
         yield f"nobody is driving it; `python -m experiments.sweep {sweep_dir.path}` goes on"
     else:
         yield f"done; the report: {sweep_dir.report / 'report.html'}"
+    again = SweepDir(sweep_dir.path / "confirm")
+    if again.begun():
+        planned = again.read_sweep()[0].planned()
+        yield f"confirmed: {again.ended()} of {planned} runs with fresh seeds, in {again.path}"
 
 
 if __name__ == "__main__":

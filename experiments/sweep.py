@@ -82,6 +82,11 @@ def sweep(arguments: argparse.Namespace) -> int:
     refuse_links(request.sweep_dir.path)
     for note in request.document.notes if request.document else ():
         print(note)
+    return train(request, arguments, began, reported=request.sweep_dir)
+
+
+def train(request: Request, arguments: argparse.Namespace, began: float, reported: SweepDir) -> int:
+    """Check the rest and drive to the report of the sweep `reported`; returns the exit code."""
     text = checked_corpus(request, print)
     request = counted(request, text)
     refuse_changes(request, text)
@@ -93,7 +98,8 @@ def sweep(arguments: argparse.Namespace) -> int:
         request.sweep_dir.owned(),
         Interrupt(LIMIT_SECONDS, LEFT_LATE) as interrupt,
     ):
-        return SweepRun(arguments, request, text, interrupt, began).to_its_end()
+        run = SweepRun(arguments, request, text, interrupt, began, reported)
+        return run.to_its_end()
 
 
 @contextlib.contextmanager
@@ -123,8 +129,10 @@ class SweepRun:
         text: Corpus,
         interrupt: Interrupt,
         began: float,
+        reported: SweepDir,
     ) -> None:
         self.request, self.text, self.interrupt, self.began = request, text, interrupt, began
+        self.reported = reported
         self.sweep_dir = request.sweep_dir
         self.deadline = began + arguments.timeout if arguments.timeout else None
         sweep, self.workers = request.sweep, workers_for(arguments, request)
@@ -288,10 +296,10 @@ class SweepRun:
         """Write the report and print its verdict, in a process of its own that a Ctrl-C does not
         reach; returns whether it was written."""
         sys.stdout.flush()
-        command = [sys.executable, "-m", "analysis", str(self.sweep_dir.path)]
+        command = [sys.executable, "-m", "analysis", str(self.reported.path)]
         if subprocess.run(command, start_new_session=True).returncode == DONE:
             return True
-        self.terminal.warn(f"no report; `python -m analysis {self.sweep_dir.path}` tries again")
+        self.terminal.warn(f"no report; `python -m analysis {self.reported.path}` tries again")
         return False
 
     def _summarise(self, worked_until: float, reported_at: float, mirror_cpu: float) -> None:
