@@ -112,6 +112,12 @@ class Sweep:
         """The trials that no other is better than in every objective; see stats.pareto."""
         return stats.pareto(self.trials, self.objectives)
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the verdict and the best trials."""
+        from analysis import notebook  # it needs this class
+
+        return notebook.html(self)
+
     def trial(self, number: int) -> "pd.Series[Any]":
         """Return the row of trial `number`. Raises KeyError when it has not started."""
         row = self.trials[self.trials["trial"] == number]

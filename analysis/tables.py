@@ -34,7 +34,9 @@ def leaderboard(sweep: Sweep, limit: int = SHOWN) -> Table:
 
     With replicates, a row is a configuration: the mean over its complete trials.
     """
-    return _of_configurations(sweep, limit) if sweep.replicates > 1 else _of_trials(sweep, limit)
+    if sweep.replicates > 1:
+        return _of_configurations(sweep, limit)
+    return of_trials(sweep, stats.leaders(sweep.trials).head(limit))
 
 
 def top(sweep: Sweep, ties: Collection[int], chances: Mapping[int, float]) -> Table:
@@ -79,8 +81,8 @@ def about_front(sweep: Sweep) -> str:
     )
 
 
-def _of_trials(sweep: Sweep, limit: int) -> Table:
-    best = stats.leaders(sweep.trials).head(limit)
+def of_trials(sweep: Sweep, best: pd.DataFrame) -> Table:
+    """Return rows of the frame of trials with their parameters, in their order."""
     fixed = ("rank", "trial", f"{sweep.metric}", "vs best", "vs baseline")
     again = stats.duplicates(sweep.trials)
     rows = [
