@@ -58,6 +58,7 @@ class Driver:
         account: Account,
         *,
         silent_seconds: float = SILENT_SECONDS,
+        ended: Callable[[], None] = lambda: None,
         stopping_seconds: float = STOPPING_SECONDS,
     ) -> None:
         """A worker that says nothing for `silent_seconds` is told of; one that is to stop and takes
@@ -72,6 +73,8 @@ class Driver:
         self._stopping = False
         self._stops_by, self._stopping_seconds = math.inf, stopping_seconds
         self._attempts: Counter[tuple[int, int]] = Counter()
+        self._ended = ended
+        """Called after every trial that has ended."""
         self._unborn = 0
         """How many workers ended before they were ready."""
         self._selector = selectors.DefaultSelector()
@@ -270,6 +273,7 @@ class Driver:
     def _conclude(self, number: int) -> None:
         self.roster.conclude(number)
         self.roster.settle(number, self._taken())
+        self._ended()
 
     def _trial_of(self, worker: Worker) -> Trial:
         assert worker.trial is not None, "a worker without a trial spoke of one"

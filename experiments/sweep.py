@@ -28,6 +28,7 @@ from experiments.opening import (
 )
 from experiments.probe import Crew
 from experiments.process import Child, Message
+from experiments.renewal import Renewal
 from experiments.roster import Roster
 from experiments.search import Search
 from experiments.spec import Sweep
@@ -174,10 +175,19 @@ class SweepRun:
                     deadline=self._last_beginning(search),
                     doubtful=self._doubtful,
                 )
-                driver = Driver(self.sweep_dir, roster, children, self.terminal, self.account)
+                renewal = Renewal(self.reported.path, self.began)
+                stack.callback(renewal.dismiss)
+                driver = Driver(
+                    self.sweep_dir,
+                    roster,
+                    children,
+                    self.terminal,
+                    self.account,
+                    ended=renewal.trial_ended,
+                )
                 for number in crew.hellos.keys() - {0}:  # heard while they measured
                     driver.welcome(driver.workers[number], crew.hellos[number]["offer"])
-                return self._drive(driver, mirroring)
+                return self._drive(driver, mirroring, renewal)
             except StorageError as error:
                 if self.interrupt:
                     return self._farewell()
@@ -257,7 +267,7 @@ class SweepRun:
         if estimate is not None:
             self.terminal.say(preview.in_a_line(estimate, path))
 
-    def _drive(self, driver: Driver, mirroring: Mirroring) -> int:
+    def _drive(self, driver: Driver, mirroring: Mirroring, renewal: Renewal) -> int:
         mirroring.join(driver)
         with self.terminal:
             driver.run(self._should_stop, self.interrupt.is_late)
@@ -271,6 +281,7 @@ class SweepRun:
             return self._farewell()
         self.interrupt.lift()  # all is trained: what is left is done to its end
         self.sweep_dir.log("finished")
+        renewal.dismiss()
         if driver.roster.ended:
             self.terminal.say(f"the sweep ends early: {driver.roster.ended}")
         reported, reported_at = self._report(), time.monotonic()

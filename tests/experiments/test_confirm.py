@@ -63,6 +63,13 @@ def test_runs_differ_from_the_trials_they_confirm_in_the_seed_alone(confirmed: P
     assert seeds == sorted(seeds, key=seeds.index)
 
 
+def named(path: Path) -> Path:
+    """A copy of a sweep's confirmation that is named as its study is."""
+    copy: Path = path.parent / "tiny-confirm"
+    shutil.copytree(path / "confirm", copy)
+    return copy
+
+
 def test_interrupted_confirmation_goes_on_to_the_same_bytes(
     confirmed: Path,
     searched: Callable[[], Path],
@@ -78,7 +85,7 @@ def test_interrupted_confirmation_goes_on_to_the_same_bytes(
     process.send_signal(signal.SIGKILL)
     process.wait(60)
     assert command(*asked, "--workers", 1).code == 0
-    assert facts(path / "confirm") == facts(confirmed / "confirm")
+    assert facts(named(path)) == facts(named(confirmed))
 
 
 def test_more_seeds_are_added_to_those_there_are(confirmed: Path, command: Command) -> None:
@@ -138,7 +145,7 @@ def test_leaders_are_the_best_complete_trials_and_the_baseline(
 def test_replicates_count_once_and_a_lucky_seed_does_not_lead(make_sweep: MakeSweep) -> None:
     values = [(0, 0, 2.0), (1, 0, 1.9), (2, 1, 1.0), (3, 2, 1.5), (4, 2, 1.7)]
     trials = [Trial(n, {"train.learning_rate": one}, "complete", value) for n, one, value in values]
-    space = {"train.learning_rate": {"type": "float", "low": 0.0, "high": 9.0}}
+    space = {"train.learning_rate": {"type": "float", "low": 1e-3, "high": 9.0}}
     sweep = make_sweep(replicates=3, space=space, enqueue=[])
     assert confirmation.chosen(sweep, trials, 2) == [3, 1, 0]
 
