@@ -22,7 +22,7 @@ def importance(frame: pd.DataFrame) -> Spec | None:
         return None
     data = {"scores": plain(frame, "parameter", "score", "low", "high", "clear", "null")}
     y = alt.Y("parameter:N", sort=None, title=None, axis=alt.Axis(labelLimit=260))
-    x = alt.X("score:Q", title="share of the ranks that it explains", scale=alt.Scale(zero=True))
+    x = alt.X("score:Q", title="share of the ranks that it explains", axis=alt.Axis(tickCount=8))
     base = alt.Chart(alt.NamedData("scores"))
     tip = [alt.Tooltip("parameter:N"), *numbers("score", "low", "high", "null")]
     layers = alt.layer(
@@ -126,7 +126,7 @@ def confirmation(frame: pd.DataFrame, title: str) -> Spec | None:
     data = {"means": plain(named, "name", "trial", "mean", "low", "high", "search_value", "n")}
     y = alt.Y("name:N", sort=None, title=None)
     scale = alt.Scale(zero=False)
-    x = alt.X("mean:Q", title=title, scale=scale)
+    x = alt.X("mean:Q", title=title, scale=scale, axis=alt.Axis(tickCount=8))
     base = alt.Chart(alt.NamedData("means"))
     tip = [
         alt.Tooltip("trial:Q"),
@@ -159,7 +159,7 @@ def probabilities(frame: pd.DataFrame) -> Spec | None:
         alt.X(
             "p_best:Q",
             title="probability of being the best",
-            axis=alt.Axis(format="%"),
+            axis=alt.Axis(format="%", tickCount=5),
             scale=alt.Scale(domain=[0, 1]),
         ),
         alt.Y("name:N", sort=None, title=None),
@@ -175,7 +175,7 @@ def surface(frame: pd.DataFrame, points: pd.DataFrame, names: Sequence[str]) -> 
         "fit": plain(frame, "x", "y", "predicted"),
         "at": plain(points, "trial", "x", "y", "rank"),
     }
-    colour = alt.Scale(scheme="viridis", reverse=True, domain=[0, 1])
+    colour = alt.Scale(scheme="viridis", domain=[0, 1])
     place = alt.Scale(domain=[0, 1])
     x, y = (
         alt.X("x:Q", title=names[0], scale=place, axis=alt.Axis(format="%", tickCount=4)),

@@ -22,7 +22,7 @@ from analysis.marks import Spec
 from analysis.promotion import promoted
 from analysis.theme import PAGE, PRINT, config
 
-COLUMNS, PAIRS = 3, 3
+COLUMNS, PAIRS, LEVELS = 3, 3, 3
 STILL = frozenset({"curves", "history", "space"})
 """Figures that the page has as an image, too, for a browser without JavaScript."""
 HEIGHTS = {"space": 210, "isolation": 190, "interactions": 280}
@@ -76,7 +76,8 @@ def _charts(sweep: Sweep, evidence: Evidence) -> Iterator[tuple[str, Spec | None
     yield "optimism", exhibits.probabilities(frames["optimism"])
     slices = charts.slices(own, sweep.space, sweep.minimize, sweep.metric)
     yield from ((f"space:{name}", spec) for name, spec in slices.items())
-    yield "parallel", exhibits.parallel(sweep.trials, unit.places(sweep.trials, sweep.space))
+    judged = promoted(sweep)[0].trials
+    yield "parallel", exhibits.parallel(judged, unit.places(judged, sweep.space))
     yield "importance", exhibits.importance(frames["importance"])
     small = exhibits.isolation(frames["isolation"], sweep.metric)
     yield from ((f"isolation:{name}", spec) for name, spec in small.items())
@@ -101,6 +102,8 @@ def _surfaces(sweep: Sweep, pairs: pd.DataFrame) -> Iterator[tuple[str, Spec | N
         points = known.assign(x=placed[a], y=placed[b], rank=known["rank"].rank(pct=True))
         fit = interactions.surface(known, placed, a, b)
         inside = points.dropna(subset=["x", "y"])
+        if min(inside["x"].nunique(), inside["y"].nunique()) < LEVELS:
+            continue  # a table says as much of so few points
         yield f"interactions:{a}:{b}", exhibits.surface(fit, inside, (a, b))
 
 

@@ -1,11 +1,14 @@
 """The top of the page: status, verdict, lights, what to use and what to do next."""
 
+import math
 from html import escape
 
 from analysis import formats, markup, nextspace, stats, tables
 from analysis.evidence import Evidence
 from analysis.finding import Check
+from analysis.findings.sampling import PER_PARAMETER
 from analysis.load import Sweep
+from analysis.records import at
 from analysis.verdict import generate, place, reproduce
 
 SIGNS = {
@@ -24,14 +27,18 @@ PLACES = {
     "pruning": "pruning",
 }
 """The section that a light leads to."""
+LEFT = "Train what is left"
 RUN_FROM = "Run from the project's root; replace runs by your --out."
 
 
 def masthead(sweep: Sweep, evidence: Evidence) -> str:
     """Return all that stands above the evidence, as HTML."""
     boxes = "".join(box for box in (_use(sweep, evidence), _next(sweep, evidence)) if box)
+    first, _, rest = evidence.verdict.sentence.partition(". ")
+    said = f"<h1>{escape(f'{first}. ' if rest else first)}</h1>"
+    said += f'\n<p class="lede">{escape(rest)}</p>' if rest else ""
     return (
-        f"<header>\n{_status(sweep)}\n<h1>{escape(evidence.verdict.sentence)}</h1>\n"
+        f"<header>\n{_status(sweep)}\n{said}\n"
         f"{_lights(evidence.lights())}\n{_told(evidence)}\n</header>\n"
         f'<div class="boxes">{boxes}</div>\n'
     )
@@ -113,12 +120,12 @@ def _next(sweep: Sweep, evidence: Evidence) -> str:
     where = f"runs/{sweep.name}"
     parts = [markup.command(why, command) for why, command in moves(sweep, evidence, where)]
     changed = nextspace.fragment(evidence.findings["space"])
+    again = f"python -m experiments.sweep {where}/report/next_space.yaml"
     if changed:
-        file = f"{where}/report/next_space.yaml"
-        parts.append(markup.command("Then search here", changed))
-        parts.append(markup.command("as it is", f"python -m experiments.sweep {file}"))
-    if not parts:
-        return ""
+        parts.append(markup.command("Search where these ranges end", changed))
+        parts.append(markup.command("That file, ready to run", again))
+    elif evidence.verdict.winner is not None:
+        parts.append(markup.command("Search again from the winner, with another seed", again))
     return f'<section class="box" id="next">\n<h2>Next</h2>\n{"".join(parts)}</section>'
 
 
@@ -127,7 +134,7 @@ def moves(sweep: Sweep, evidence: Evidence, where: str) -> list[tuple[str, str]]
     counted = stats.counts(sweep.trials, sweep.meta["trials"])
     found = []
     if counted["unfinished"] + counted["not started"]:
-        found.append(("Train what is left", f"python -m experiments.sweep {where}"))
+        found.append((LEFT, f"python -m experiments.sweep {where}"))
     if counted["complete"] and evidence.noise.source != "confirmation":
         confirm = f"python -m experiments.confirm {where} --top 3 --seeds 3"
         found.append(("Find out how sure the verdict is", confirm))
@@ -135,4 +142,15 @@ def moves(sweep: Sweep, evidence: Evidence, where: str) -> list[tuple[str, str]]
         seeds = 2 * max(2, evidence.verdict.confirmed)
         confirm = f"python -m experiments.confirm {where} --top 3 --seeds {seeds}"
         found.append(("Tell the tied ones apart", confirm))
+    enough = needed(sweep)
+    if LEFT not in dict(found) and sum(counted.values()) < enough:
+        more = f"python -m experiments.sweep {where} --trials {enough}"
+        found.append((f"Search on: {enough} trials are the least for so many parameters", more))
     return found
+
+
+def needed(sweep: Sweep) -> int:
+    """Return the least trials for the parameters that are searched, in whole cohorts."""
+    cohort = at(sweep.meta, "pruner.cohort")
+    size = cohort if isinstance(cohort, int) and cohort > 0 else 1
+    return size * math.ceil(PER_PARAMETER * len(sweep.space) / size)

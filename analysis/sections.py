@@ -16,6 +16,8 @@ PARTS = (
     ("Cost", ("tradeoffs", "scaling", "resources")),
 )
 """Findings by part of the page."""
+NARROW = frozenset({"interactions"})
+"""Findings whose charts do not get better by being wide."""
 NOTES = {
     "curves": "The best five in colour, the winner's training loss dashed; &times; pruned, "
     '&#9661; failed, &#9671; unfinished. <span class="hint">Point at a trial, here or in a table, '
@@ -62,7 +64,7 @@ def charts(id: str, title: str, figures: Figures) -> str:
     still = figures.svg.get(id, "") if id in STILL else ""
     source = data_uri(still) if still else ""
     image = f'<noscript><img alt="{escape(title)}" src="{source}"></noscript>' if still else ""
-    style = ' class="small"' if len(names) > 1 else ""
+    style = ' class="small"' if len(names) > 1 or id in NARROW else ""
     return f"<figure><div{style}>{boxes}</div>{image}</figure>"
 
 

@@ -10,11 +10,14 @@ from analysis import marks
 from analysis.marks import Spec, numbers, plain, tall
 from analysis.theme import ACCENT
 
+ENOUGH = 4
+"""Different costs from which a chart shows more than a table."""
+
 
 def over_cost(history: pd.DataFrame, title: str) -> Spec | None:
     """Draw the best value so far over the characters trained on."""
     known = history[history["best"].notna() & history["tokens_so_far"].notna()]
-    if known.empty:
+    if known["best"].nunique() < 2:
         return None
     data = {"spent": plain(known, "trial", "best", "tokens_so_far")}
     line = alt.Chart(alt.NamedData("spent")).mark_line(
@@ -101,7 +104,7 @@ def timeline(frame: pd.DataFrame) -> Spec | None:
 def cost(frame: pd.DataFrame, column: str, title: str, value: str) -> Spec | None:
     """Draw the value over a cost, and in colour the trials that none is clearly better than."""
     known = frame[frame[column].notna() & (frame[column] > 0)]
-    if len(known) < 2 or known[column].nunique() < 2:
+    if known[column].nunique() < ENOUGH:
         return None
     chosen = known[f"on_{'time' if column == 'train_s' else column}"]
     named = pd.Series(["on the front" if one else None for one in chosen], known.index, "object")

@@ -1,6 +1,7 @@
 """The verdict in the terminal: what a sweep found, in at most 100 columns."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analysis import formats, stats, tables
 from analysis.arguments import WIDTH, console, print_table
@@ -8,6 +9,9 @@ from analysis.evidence import Evidence
 from analysis.load import Sweep
 from analysis.masthead import moves
 from analysis.verdict import generate, reproduce
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 COLOURS = {"ok": "green", "info": "cyan", "warn": "yellow", "fail": "red", "unknown": "dim"}
 
@@ -21,9 +25,7 @@ def tell(sweep: Sweep, evidence: Evidence, folder: Path) -> None:
     counted = stats.counts(sweep.trials, sweep.meta["trials"])
     out.print(", ".join(f"{count} {state}" for state, count in counted.items() if count))
     out.print()
-    for light in evidence.lights():
-        out.print(Text(f"{light.light:<12}", style=COLOURS[light.level]), end="")
-        out.print(formats.line(f"{light.level:<8} {light.evidence}", WIDTH - 12), style="")
+    out.print(_lights(evidence))
     if verdict.winner is not None:
         out.print()
         ranked = tables.leaderboard(sweep, len(sweep.trials))
@@ -42,6 +44,18 @@ def tell(sweep: Sweep, evidence: Evidence, folder: Path) -> None:
     for label, text in _paths(sweep, evidence, folder):
         # Never broken into lines: these are for copying.
         out.print(f"{label:<11}{text}", soft_wrap=True)
+
+
+def _lights(evidence: Evidence) -> "Table":
+    """The lights, those that are well in a few words."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, pad_edge=False, show_header=False)
+    for light in evidence.lights():
+        said = light.number if light.level == "ok" else light.evidence
+        grid.add_row(light.light, Text(light.level, style=COLOURS[light.level]), said)
+    return grid
 
 
 def _paths(sweep: Sweep, evidence: Evidence, folder: Path) -> list[tuple[str, str]]:
