@@ -22,11 +22,11 @@ BACKGROUND = 300
 """Trials drawn behind the leaders at most: more are one grey area anyway."""
 
 
-def learning_curves(trials: pd.DataFrame, curves: pd.DataFrame, touch: bool = True) -> Spec | None:
+def learning_curves(trials: pd.DataFrame, curves: pd.DataFrame) -> Spec | None:
     """Draw validation loss over steps: the best five in colour, the others one grey layer.
 
     The winner's training loss is dashed; a trial that was not completed ends in a mark.
-    `touch` adds what carries the tooltips. None without any evaluation.
+    The last layer carries the tooltips and is not seen. None without any evaluation.
     """
     evals = curves[(curves["kind"] == "eval") & (curves["val_loss_nats"].abs() < math.inf)]
     if evals.empty:
@@ -40,7 +40,7 @@ def learning_curves(trials: pd.DataFrame, curves: pd.DataFrame, touch: bool = Tr
         alt.Chart(alt.NamedData("ends"))
         .mark_point(size=34, color=OTHERS, strokeWidth=1.6)
         .encode(x, y, marks.shape(), opacity=marks.opacity(0.9)),
-        *([_touch(x, y)] if touch else []),
+        _touch(x, y),
     ]
     data = {
         "curves": _curve(evals, _drawn(trials, named), "val_loss_nats", named, shown[1]),

@@ -12,7 +12,7 @@ from analysis import marks
 from analysis.marks import Spec, numbers, plain, tall
 from analysis.theme import ACCENT, OTHERS
 
-LINES = 2000
+LINES = 300
 """Lines of parallel coordinates at most; the best are kept."""
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import vl_convert
 
-from analysis import charts, exhibits, spendings, unit
+from analysis import charts, exhibits, spendings, stats, unit
 from analysis.evidence import Evidence
 from analysis.findings import history, interactions, pruning, resources
 from analysis.load import Sweep
@@ -25,6 +25,8 @@ from analysis.theme import PAGE, PRINT, config
 COLUMNS, PAIRS, LEVELS = 3, 3, 3
 STILL = frozenset({"curves", "history", "space"})
 """Figures that the page has as an image, too, for a browser without JavaScript."""
+DRAWN = 2000
+"""Trials that a chart shows as points at most."""
 HEIGHTS = {"space": 210, "isolation": 190, "interactions": 280}
 """Pixels of charts that stand beside each other."""
 COSTS = {
@@ -39,36 +41,52 @@ class Figures:
     """Charts by name as the page draws them, and by file stem as SVG and PNG.
 
     `brushed` names the points that a range drawn in a chart chooses from; `trials` holds each
-    trial's value, None for none; `better` is 1 where more is better, else -1.
+    trial's value, None for none; `better` is 1 where more is better, else -1. `stills` are images
+    for a browser without scripts; `left_out` counts the trials that charts do not show.
     """
 
     specs: Mapping[str, Spec]
     brushed: Mapping[str, str]
     svg: Mapping[str, str]
     png: Mapping[str, bytes]
+    stills: Mapping[str, bytes]
     trials: Mapping[int, float | None]
     better: int
+    left_out: int
 
 
 def draw(sweep: Sweep, evidence: Evidence, files: bool = True) -> Figures:
-    """Draw every chart there is data for; without `files` no more than the page needs."""
-    drawn = {name: spec for name, spec in _charts(sweep, evidence) if spec is not None}
-    filed = _by_file(drawn)
-    if "curves" in drawn:  # what carries the tooltips is seen by nobody on paper
-        filed["curves"] = charts.learning_curves(sweep.trials, sweep.curves, touch=False) or {}
-    svg = {name: _svg(spec) for name, spec in filed.items() if files or name in STILL}
+    """Draw every chart there is data for; without `files` those of the page alone, for scripts."""
+    shown = drawn_of(sweep.trials)
+    drawn = {name: spec for name, spec in _charts(sweep, evidence, shown) if spec is not None}
+    svg = {name: _svg(spec) for name, spec in _by_file(drawn).items()} if files else {}
     return Figures(
         specs={name: _responsive(name, spec) for name, spec in drawn.items()},
         brushed={name: _points(name) for name in drawn if name.startswith("space:")},
         svg=svg,
-        png={name: _png(drawn_svg) for name, drawn_svg in svg.items()} if files else {},
-        trials=_values(sweep),
+        png={name: _png(of, scale=2) for name, of in svg.items()},
+        stills={name: _png(svg[name], scale=1) for name in STILL if name in svg},
+        trials=_values(shown),
         better=-1 if sweep.minimize else 1,
+        left_out=len(sweep.trials) - len(shown),
     )
 
 
-def _charts(sweep: Sweep, evidence: Evidence) -> Iterator[tuple[str, Spec | None]]:
-    trials, found, title = _on_one_scale(sweep), evidence.findings, sweep.ranking.title
+def drawn_of(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials that charts show as points: all, or of a large sweep the best DRAWN / 2 and
+    as many others, evenly from first to last."""
+    if len(trials) <= DRAWN:
+        return trials
+    best = stats.leaders(trials).head(DRAWN // 2).index
+    others = trials.index.difference(best)
+    kept = others[:: -(-len(others) // (DRAWN // 2))]
+    return trials.loc[best.union(kept)]
+
+
+def _charts(
+    sweep: Sweep, evidence: Evidence, shown: pd.DataFrame
+) -> Iterator[tuple[str, Spec | None]]:
+    trials, found, title = _on_one_scale(sweep, shown), evidence.findings, sweep.ranking.title
     frames = {name: finding.frame for name, finding in found.items()}
     own = trials[trials["state"] != "duplicate"]
     yield "curves", charts.learning_curves(sweep.trials, sweep.curves)
@@ -76,7 +94,7 @@ def _charts(sweep: Sweep, evidence: Evidence) -> Iterator[tuple[str, Spec | None
     yield "optimism", exhibits.probabilities(frames["optimism"])
     slices = charts.slices(own, sweep.space, sweep.minimize, sweep.metric)
     yield from ((f"space:{name}", spec) for name, spec in slices.items())
-    judged = promoted(sweep)[0].trials
+    judged = promoted(sweep)[0].trials.loc[shown.index]
     yield "parallel", exhibits.parallel(judged, unit.places(judged, sweep.space))
     yield "importance", exhibits.importance(frames["importance"])
     small = exhibits.isolation(frames["isolation"], sweep.metric)
@@ -87,15 +105,16 @@ def _charts(sweep: Sweep, evidence: Evidence) -> Iterator[tuple[str, Spec | None
     yield "sampling", spendings.expected(history.curve(sweep), title)
     yield "pruning", spendings.correlation(pruning.correlations(sweep.trials, sweep.curves))
     for column, name in COSTS.items():
-        yield f"tradeoffs:{column}", spendings.cost(frames["tradeoffs"], column, name, title)
-    yield "resources", spendings.timeline(resources.timeline(sweep))
+        costs = frames["tradeoffs"].head(DRAWN)
+        yield f"tradeoffs:{column}", spendings.cost(costs, column, name, title)
+    yield "resources", spendings.timeline(resources.timeline(sweep).head(DRAWN))
     if len(sweep.objectives) > 1:
         yield "front", charts.tradeoffs(sweep.trials, sweep.front, sweep.objectives)
 
 
 def _surfaces(sweep: Sweep, pairs: pd.DataFrame) -> Iterator[tuple[str, Spec | None]]:
     judged, _ = promoted(sweep)
-    known = unit.comparable(judged.trials)
+    known = drawn_of(unit.comparable(judged.trials))
     placed = unit.places(known, sweep.space)
     for row in pairs.head(PAIRS).to_dict("records"):
         a, b = row["parameter"], row["other"]
@@ -107,18 +126,15 @@ def _surfaces(sweep: Sweep, pairs: pd.DataFrame) -> Iterator[tuple[str, Spec | N
         yield f"interactions:{a}:{b}", exhibits.surface(fit, inside, (a, b))
 
 
-def _values(sweep: Sweep) -> dict[int, float | None]:
-    complete = sweep.trials["state"] == "complete"
-    values = sweep.trials["value"].where(complete).tolist()
-    pairs = zip(sweep.trials["trial"], values, strict=True)
+def _values(trials: pd.DataFrame) -> dict[int, float | None]:
+    values = trials["value"].where(trials["state"] == "complete").tolist()
+    pairs = zip(trials["trial"], values, strict=True)
     return {int(trial): value if math.isfinite(value) else None for trial, value in pairs}
 
 
-def _on_one_scale(sweep: Sweep) -> pd.DataFrame:
-    """Return the trials without the loss that stands in for a value, where that is no loss."""
-    if sweep.ranking.column == "value":
-        return sweep.trials
-    return sweep.trials.assign(val_last_nats=math.nan)
+def _on_one_scale(sweep: Sweep, trials: pd.DataFrame) -> pd.DataFrame:
+    """Return trials without the loss that stands in for a value, where that is no loss."""
+    return trials if sweep.ranking.column == "value" else trials.assign(val_last_nats=math.nan)
 
 
 def page_charts(figures: Figures) -> str:
@@ -143,9 +159,9 @@ def library() -> str:
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
 
 
-def data_uri(svg: str) -> str:
-    """Return an image's source for a page without scripts."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode("ascii")
+def data_uri(png: bytes) -> str:
+    """Return an image's source that needs no other file."""
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
 def _points(name: str) -> str:
@@ -168,6 +184,9 @@ def _by_file(drawn: Mapping[str, Spec]) -> dict[str, Spec]:
     parts: dict[str, dict[str, Spec]] = {}
     for name, spec in drawn.items():
         parts.setdefault(name.partition(":")[0], {})[name] = spec
+    if "curves" in parts:  # what carries the tooltips is seen by nobody on paper
+        spec = parts["curves"]["curves"]
+        parts["curves"]["curves"] = {**spec, "layer": spec["layer"][:-1]}
     return {
         head: _grid(of) if any(":" in name for name in of) else of[head]
         for head, of in parts.items()
@@ -194,5 +213,5 @@ def _svg(spec: Spec) -> str:
     return vl_convert.vegalite_to_svg(spec, config=config(PRINT))
 
 
-def _png(svg: str) -> bytes:
-    return vl_convert.svg_to_png(svg, scale=2)
+def _png(svg: str, scale: int) -> bytes:
+    return vl_convert.svg_to_png(svg, scale=scale)

@@ -8,6 +8,7 @@ import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 STATES = ("complete", "pruned", "failed", "unfinished", "duplicate")
@@ -123,9 +124,12 @@ SPACE: Schema = {
 
 def frame(rows: Sequence[Mapping[Any, Any]], schema: Schema) -> pd.DataFrame:
     """Return `rows` as a frame of exactly `schema`'s columns; what does not fit is missing."""
-    return pd.DataFrame(
-        {name: _series([row.get(name) for row in rows], column) for name, column in schema.items()}
-    )
+    return of_columns({name: [row.get(name) for row in rows] for name in schema}, schema)
+
+
+def of_columns(columns: Mapping[str, list[Any]], schema: Schema) -> pd.DataFrame:
+    """Return a frame of exactly `schema`'s columns, in its order; what does not fit is missing."""
+    return pd.DataFrame({name: _series(columns[name], column) for name, column in schema.items()})
 
 
 def parameters(specs: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Column]:
@@ -158,6 +162,9 @@ def _dtype(spec: Mapping[str, Any]) -> str:
 
 def _series(values: list[Any], column: Column) -> "pd.Series[Any]":
     dtype = column.dtype
+    plain = _plain(values, dtype)
+    if plain is not None:
+        return plain
     if dtype == "float64":
         return pd.Series([number(value) for value in values], dtype="float64")
     if dtype in ("int64", "Int64"):
@@ -174,6 +181,26 @@ def _series(values: list[Any], column: Column) -> "pd.Series[Any]":
         times = pd.to_datetime(written, utc=True, errors="coerce", format="ISO8601")
         return times.dt.as_unit("us")
     return pd.Series(values, dtype=dtype)
+
+
+def _plain(values: list[Any], dtype: str) -> "pd.Series[Any] | None":
+    """The column of values that are all plain numbers, which is a hundred times as fast; None for
+    others."""
+    kinds = set(map(type, values))
+    try:
+        if dtype == "float64" and kinds <= {float, int, type(None)}:
+            return pd.Series(np.array(values, dtype="float64"))
+        if dtype in ("int64", "Int64") and kinds <= {int}:
+            return pd.Series(np.array(values, dtype="int64"), dtype=dtype)
+    except OverflowError:  # a whole number that numpy has no type for
+        return None
+    return None
+
+
+def whole(values: "pd.Series[float]") -> "pd.Series[int]":
+    """Return floats that are whole numbers as such; all others are missing."""
+    fits = values.abs().lt(2.0**63) & (values == np.trunc(values))
+    return values.where(fits).astype("Int64")
 
 
 def number(value: object) -> float:

@@ -1,17 +1,22 @@
 """A sweep read from its files."""
 
+import contextlib
+import gc
 import math
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 
 from analysis import frames, objectives, space, stats
+from analysis.block import Block, joined
 from analysis.objectives import Objective
 from analysis.records import Row, UnreadableError, read_object, read_rows
-from analysis.runs import NO_VALUE, Run, read_run
+from analysis.runs import CURVE, KINDS, NO_VALUE, TIMED, TIMES, Run, read_run
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 NAME_LINE = re.compile(r"""^name:[ \t]+(['"]?)(?P<name>[^'"#\n]*?)\1[ \t]*(?:#.*)?$""", re.M)
@@ -53,6 +58,11 @@ class Sweep:
         sweep.json cannot be used.
         """
         directory = locate(Path(path), Path(out))
+        with _collecting_later():
+            return cls._read(directory)
+
+    @classmethod
+    def _read(cls, directory: Path) -> Self:
         meta = _read_meta(directory)
         found = [_run(folder, meta) for folder in _trial_folders(directory)]
         unreadable = [name for run in found for name in run.unreadable]
@@ -63,12 +73,12 @@ class Sweep:
             directory=directory,
             meta=meta,
             trials=trials,
-            curves=frames.frame([row for run in found for row in run.curve], frames.CURVES),
+            curves=_curves(found),
             samples=frames.frame([row for run in found for row in run.samples], frames.SAMPLES),
             events=frames.frame(events, frames.EVENTS),
             space=frames.frame(space.rows(meta["space"]), frames.SPACE),
             unreadable=tuple(unreadable),
-            timings=frames.frame([row for run in found for row in run.timings], frames.TIMINGS),
+            timings=_timings(found),
             confirmed=confirmed,
         )
 
@@ -126,6 +136,18 @@ class Sweep:
         return row.iloc[0]
 
 
+@contextlib.contextmanager
+def _collecting_later() -> Iterator[None]:
+    """Spare the search for garbage among hundreds of thousands of rows that are all in use."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
 def locate(path: Path, out: Path) -> Path:
     """Return the directory of the sweep that `path`, a directory or a SWEEP.yaml, stands for."""
     if path.is_dir():
@@ -175,6 +197,36 @@ def _problem(meta: Row) -> str | None:
 
 def _run(folder: Path, meta: Row) -> Run:
     return read_run(folder, space.of_trial(meta, int(folder.name)))
+
+
+def _curves(runs: list[Run]) -> pd.DataFrame:
+    whole = joined([run.curve for run in runs], len(CURVE))
+    return _rows([(run, run.curve) for run in runs], whole, KINDS, CURVE, frames.CURVES)
+
+
+def _timings(runs: list[Run]) -> pd.DataFrame:
+    whole = joined([run.timings for run in runs], len(TIMES))
+    return _rows([(run, run.timings) for run in runs], whole, TIMED, TIMES, frames.TIMINGS)
+
+
+def _rows(
+    parts: list[tuple[Run, Block]],
+    whole: Block,
+    kinds: Sequence[str],
+    names: Sequence[str],
+    schema: frames.Schema,
+) -> pd.DataFrame:
+    numbers = [run.trial["trial"] for run, _ in parts]
+    lengths = [len(part.steps) for _, part in parts]
+    columns: dict[str, Any] = {
+        "trial": pd.Series(np.repeat(np.array(numbers, dtype="int64"), lengths)),
+        "kind": pd.Series(np.array(kinds, dtype="object")[whole.kinds], dtype="str"),
+        "step": pd.Series(whole.steps),
+    }
+    for place, name in enumerate(names):
+        values = pd.Series(whole.values[:, place])
+        columns[name] = frames.whole(values) if schema[name].dtype == "Int64" else values
+    return pd.DataFrame({name: columns[name] for name in schema})
 
 
 def _confirmed(

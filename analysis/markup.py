@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from analysis.figures import Figures, data_uri
 from analysis.tables import Table
 
 LONG = frozenset({"reason"})
@@ -45,18 +44,4 @@ def _cells(tag: str, texts: Iterable[str], styles: Iterable[str]) -> str:
         if style
         else f"<{tag}>{escape(text)}</{tag}>"
         for text, style in zip(texts, styles, strict=True)
-    )
-
-
-def section(title: str, names: list[str], file: str, figures: Figures, text: str) -> str:
-    """Return a section of the charts that there is data for, as an image without scripts."""
-    known = [name for name in names if name in figures.specs]
-    if not known:
-        return f'<section><h2>{title}</h2><p class="soft">Nothing is on record yet.</p></section>'
-    boxes = "".join(f'<div class="chart" data-chart="{escape(name)}"></div>' for name in known)
-    image = f'<noscript><img alt="{title}" src="{data_uri(figures.svg[file])}"></noscript>'
-    style = ' class="small"' if file == "slices" else ""
-    return (
-        f'<section><h2>{title}</h2>\n<p class="soft">{text}</p>\n'
-        f"<figure><div{style}>{boxes}</div>{image}</figure></section>"
     )

@@ -2,32 +2,58 @@
 
 import json
 import math
-import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
 
 from analysis import space
+from analysis.block import Block, Value, block, numbers
 from analysis.frames import number
-from analysis.records import Row, UnreadableError, at, read_object, read_rows, refuse_other
+from analysis.records import (
+    Row,
+    UnreadableError,
+    at,
+    object_of,
+    read_bytes,
+    read_promised,
+    rows_of,
+)
 
 T = TypeVar("T")
+KINDS = ("eval", "train")
+CURVE = (
+    "tokens",
+    "val_loss_nats",
+    "val_loss_full_nats",
+    "train_loss_nats",
+    "learning_rate",
+    "grad_norm",
+    "seconds",
+    "tokens_per_s",
+)
+"""The columns of a curve's values."""
+TIMED = ("checkpoint", "eval", "sample", "train")
+TIMES = ("seconds", "peak_memory", "mfu")
 NO_VALUE = "the objective is not a finite number"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A trial's row, its curve and its samples; `unreadable` names the files left out.
+    """A trial's row, its curve (kinds KINDS, columns CURVE), its samples and its times (kinds
+    TIMED, columns TIMES); `unreadable` names the files left out.
 
     `identity` is the same text for two runs that differ in nothing but the seed.
     """
 
     identity: str
     trial: Row
-    curve: list[Row]
+    curve: Block
     samples: list[Row]
-    timings: list[Row]
+    timings: Block
     unreadable: list[str]
 
 
@@ -41,17 +67,25 @@ class _Folder:
     promised: Row = field(default_factory=dict)
 
     def object(self, name: str) -> Row:
-        return self._try(read_object, name) or {}
+        content = self._content(name)
+        if content is None:
+            return {}
+        return self._try(lambda: object_of(content, self.path / name), name) or {}
 
     def rows(self, name: str) -> list[Row]:
-        rows = self._try(read_rows, name) or []
-        return [row for row in rows if _is_step(row.get("step"))]
+        content = self._content(name)
+        rows = self._try(lambda: rows_of(content, self.path / name), name)
+        return [row for row in rows or () if _is_step(row.get("step"))]
 
-    def _try(self, read: Callable[[Path], T], name: str) -> T | None:
+    def _content(self, name: str) -> bytes | None:
+        path = self.path / name
+        if name in self.promised:
+            return self._try(lambda: read_promised(path, self.promised[name]), name)
+        return self._try(lambda: read_bytes(path), name)
+
+    def _try(self, read: Callable[[], T], name: str) -> T | None:
         try:
-            if name in self.promised:
-                refuse_other(self.path / name, self.promised[name])
-            return read(self.path / name)
+            return read()
         except UnreadableError:
             self.unreadable.append(f"trials/{self.path.name}/{name}")
             return None
@@ -70,8 +104,9 @@ def read_run(path: Path, parameters: space.Space) -> Run:
     config = folder.object("config.json")
     copied = _is_step(result.get("same_as"))
     rows = [] if copied else folder.rows("metrics.jsonl")
-    timings = folder.rows("timings.jsonl")
-    curve = _curve(trial, rows, timings)
+    timings = [] if copied else folder.rows("timings.jsonl")
+    timed = _in_order(timings, TIMED)
+    curve = _curve(rows, [row for _, row in timed])
     samples = [{**row, "trial": trial} for row in folder.rows("samples.jsonl")]
     row = {
         "trial": trial,
@@ -85,7 +120,7 @@ def read_run(path: Path, parameters: space.Space) -> Run:
         "checkpoint": _checkpoint(path, result.get("best_step")),
         **{f"p.{key}": value for key, value in space.values(config, parameters).items()},
     }
-    spent = [] if copied else _timings(trial, timings)
+    spent = block(timed, TIMES)
     return Run(_identity(config) or path.name, row, curve, samples, spent, folder.unreadable)
 
 
@@ -104,64 +139,75 @@ def _outcome(result: Row) -> Row:
     return {"state": state, "value": value, "reason": reason}
 
 
-def _measured(curve: list[Row], metrics: object) -> Row:
+def _measured(curve: Block, metrics: object) -> Row:
     final = metrics if isinstance(metrics, dict) else {}
-    trained = [row for row in curve if row["kind"] == "train"]
-    losses = [row["val_loss_nats"] for row in curve if row["kind"] == "eval"]
-    seconds = [s for row in trained if math.isfinite(s := number(row["seconds"]))]
-    speeds = [s for row in trained if math.isfinite(s := number(row["tokens_per_s"]))]
+    evaluated, trained = curve.of_kind(KINDS.index("eval")), curve.of_kind(KINDS.index("train"))
+    seconds, speeds = (
+        _finite(trained[:, CURVE.index(name)]) for name in ("seconds", "tokens_per_s")
+    )
+    tokens = _finite(curve.values[:, CURVE.index("tokens")])
     return {
         "val_loss_nats": final.get("val_loss"),
         "val_loss_subset_nats": final.get("val_loss_subset"),
         "val_best_nats": final.get("best_val_loss"),
-        "val_last_nats": losses[-1] if losses else None,
+        "val_last_nats": float(evaluated[-1, 1]) if len(evaluated) else None,
         "train_loss_nats": final.get("train_loss"),
-        "step": max((row["step"] for row in curve), default=None),
-        "tokens": final.get("tokens") or max((_tokens(row) for row in curve), default=None),
+        "step": int(curve.steps.max()) if len(curve.steps) else None,
+        "tokens": final.get("tokens") or (int(tokens.max()) if len(tokens) else None),
         "flops": number(final.get("tokens")) * number(final.get("flops_per_token")),
         "seconds_per_token": final.get("seconds_per_token"),
-        "train_s": sum(seconds) if seconds else None,
-        "tokens_per_s": statistics.median(speeds) if speeds else None,
+        "train_s": float(sum(seconds.tolist())) if len(seconds) else None,
+        "tokens_per_s": float(np.median(speeds)) if len(speeds) else None,
     }
 
 
-def _tokens(row: Row) -> float:
-    tokens = number(row["tokens"])
-    return tokens if math.isfinite(tokens) else -math.inf
+def _finite(values: Any) -> Any:
+    return values[np.isfinite(values)]
 
 
-def _curve(trial: int, metrics: list[Row], timings: list[Row]) -> list[Row]:
-    # A resume repeats the steps after its checkpoint: the last row of a step is the valid one.
-    clock = {(str(row.get("kind")), row["step"]): row for row in timings}
-    rows = {(str(row.get("kind")), row["step"]): row for row in metrics}
-    return [
-        {"trial": trial, **_point(row, clock.get(key, {}))}
-        for key, row in sorted(rows.items(), key=lambda item: item[0])
-        if key[0] in ("train", "eval")
+def _on_windows(row: Row) -> object:
+    """The validation loss on the fixed windows: the last evaluation is on the whole split, and a
+    curve must measure one thing throughout."""
+    return row["val_loss_subset"] if "val_loss_subset" in row else row.get("val_loss")
+
+
+def _on_whole(row: Row) -> object:
+    return row.get("val_loss") if "val_loss_subset" in row else None
+
+
+def _curve(metrics: list[Row], timings: list[Row]) -> Block:
+    clock = {(row["kind"], row["step"]): row for row in timings}
+    rows = _in_order(metrics, KINDS)
+    own = block(rows, OWN)
+    timed = [clock.get((row["kind"], row["step"]), {}) for _, row in rows]
+    beside = [
+        numbers([row.get(name) for row in timed]) for name in ("seconds", "tokens_per_second")
     ]
+    return Block(own.kinds, own.steps, np.column_stack([own.values, *beside]))
 
 
-def _timings(trial: int, timings: list[Row]) -> list[Row]:
-    """The last row of each kind and step, in this order."""
-    last = {(str(row.get("kind")), row["step"]): row for row in timings}
-    return [{**row, "trial": trial} for _, row in sorted(last.items(), key=lambda item: item[0])]
+def _in_order(rows: list[Row], kinds: Sequence[str]) -> list[tuple[int, Row]]:
+    """The rows of each of `kinds` by step, with the place of their kind. A resume repeats the steps
+    after its checkpoint: the last row of a step is the valid one."""
+    ordered: list[tuple[int, Row]] = []
+    for place, kind in enumerate(kinds):
+        of_kind = [row for row in rows if row.get("kind") == kind]
+        if any(a["step"] >= b["step"] for a, b in pairwise(of_kind)):
+            last = {row["step"]: row for row in of_kind}
+            of_kind = [last[step] for step in sorted(last)]
+        ordered += [(place, row) for row in of_kind]
+    return ordered
 
 
-def _point(row: Row, timing: Row) -> Row:
-    # The last evaluation is on the whole split; a curve must measure one thing throughout.
-    whole = "val_loss_subset" in row
-    return {
-        "kind": row["kind"],
-        "step": row["step"],
-        "tokens": row.get("tokens"),
-        "val_loss_nats": row["val_loss_subset"] if whole else row.get("val_loss"),
-        "val_loss_full_nats": row.get("val_loss") if whole else None,
-        "train_loss_nats": row.get("train_loss"),
-        "learning_rate": row.get("learning_rate"),
-        "grad_norm": row.get("grad_norm"),
-        "seconds": timing.get("seconds"),
-        "tokens_per_s": timing.get("tokens_per_second"),
-    }
+OWN: tuple[Value, ...] = (
+    "tokens",
+    _on_windows,
+    _on_whole,
+    "train_loss",
+    "learning_rate",
+    "grad_norm",
+)
+"""The columns of a curve that its own record has, the first of CURVE."""
 
 
 def _checkpoint(path: Path, best_step: object) -> str:
@@ -174,4 +220,4 @@ def _checkpoint(path: Path, best_step: object) -> str:
 
 
 def _is_step(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+    return type(value) is int and 0 <= value < 2**63

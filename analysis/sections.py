@@ -3,7 +3,7 @@
 from html import escape
 
 from analysis import cells, markup
-from analysis.figures import STILL, Figures, data_uri
+from analysis.figures import Figures, data_uri
 from analysis.finding import Finding
 
 ROWS = 60
@@ -16,6 +16,8 @@ PARTS = (
     ("Cost", ("tradeoffs", "scaling", "resources")),
 )
 """Findings by part of the page."""
+THINNED = frozenset({"space", "history", "interactions"})
+"""Findings whose charts show every trial as a point."""
 NARROW = frozenset({"interactions"})
 """Findings whose charts do not get better by being wide."""
 NOTES = {
@@ -47,7 +49,10 @@ def section(finding: Finding, figures: Figures) -> str:
             f'<section class="grey" id="{finding.id}"><h2>{title}</h2>'
             f'<p class="missing">{answer}</p></section>\n'
         )
-    note = f'<p class="soft">{NOTES[finding.id]}</p>' if drawn and finding.id in NOTES else ""
+    told = " ".join(
+        part for part in (NOTES.get(finding.id, ""), _thinned(finding, figures)) if part
+    )
+    note = f'<p class="soft">{told}</p>' if drawn and told else ""
     return (
         f'<section id="{finding.id}"><h2>{title}</h2>\n<p class="answer">{answer}</p>\n{note}'
         f"{drawn}{_texts(finding)}\n{_folds(finding)}</section>\n"
@@ -61,9 +66,8 @@ def charts(id: str, title: str, figures: Figures) -> str:
     if not names:
         return ""
     boxes = "".join(_box(name, figures) for name in names)
-    still = figures.svg.get(id, "") if id in STILL else ""
-    source = data_uri(still) if still else ""
-    image = f'<noscript><img alt="{escape(title)}" src="{source}"></noscript>' if still else ""
+    source = data_uri(figures.stills[id]) if id in figures.stills else ""
+    image = f'<noscript><img alt="{escape(title)}" src="{source}"></noscript>' if source else ""
     style = ' class="small"' if len(names) > 1 or id in NARROW else ""
     return f"<figure><div{style}>{boxes}</div>{image}</figure>"
 
@@ -74,6 +78,13 @@ def _box(name: str, figures: Figures) -> str:
     # As high as it will be, so that nothing jumps when it is drawn.
     height = f' style="min-height:{figures.specs[name]["height"]}px"'
     return f'<div class="chart" data-chart="{escape(name)}"{brush}{height}></div>'
+
+
+def _thinned(finding: Finding, figures: Figures) -> str:
+    """What a chart does not show of a large sweep."""
+    if not figures.left_out or finding.id not in THINNED:
+        return ""
+    return f"Drawn are {len(figures.trials)} trials: the best ones, and others at even distances."
 
 
 def _texts(finding: Finding) -> str:

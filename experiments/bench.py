@@ -17,7 +17,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from experiments import halved, headline, overheads, prices, races, safety, toll
+from experiments import archive, halved, headline, overheads, prices, races, safety, toll
 from experiments.arguments import positive
 from experiments.contest import ContestError, Entry, contending
 from tinygpt import corpus
@@ -229,6 +229,27 @@ def mirror(console: Console, text: Result, rounds: int) -> Result:
     return asdict(found)
 
 
+def report(console: Console, text: Result, rounds: int) -> Result:
+    """Loading and reporting sweeps of 1,000 and of 10,000 trials that were made up; once each."""
+    found = []
+    for trials in (1_000, 10_000):
+        with tempfile.TemporaryDirectory(dir=archive.workplace()) as directory:
+            found.append(archive.cost(Path(directory), trials, 100))
+    rows = [
+        (
+            f"{c.trials:,}",
+            f"{c.load:.1f}",
+            f"{c.report:.1f}",
+            f"{c.memory / 1e6:,.0f}",
+            f"{c.page / 1e6:.1f}",
+        )
+        for c in found
+    ]
+    columns = ("trials", "loading, s", "report, s", "memory, MB", "page, MB")
+    show(console, "A report, 100 evaluations a trial", columns, rows)
+    return {str(c.trials): asdict(c) for c in found}
+
+
 def show(
     console: Console, title: str, columns: Sequence[str], rows: Iterable[Iterable[object]]
 ) -> None:
@@ -252,6 +273,7 @@ SECTIONS: dict[str, Callable[[Console, Result, int], Result]] = {
     "promotion": promotion,
     "headline": whole,
     "mirror": mirror,
+    "report": report,
 }
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.records import UnreadableError, read_object, read_rows, refuse_other
+from analysis.records import UnreadableError, read_object, read_promised, read_rows
 
 
 def test_torn_last_line_is_skipped(tmp_path: Path) -> None:
@@ -59,13 +59,13 @@ def test_an_object_with_its_digest_is_read_and_with_another_it_is_an_error(tmp_p
 def test_a_file_is_another_when_a_byte_is_or_when_it_came_or_went(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     promised = hashlib.sha256(b"rows").hexdigest()
-    refuse_other(path, None)
+    read_promised(path, None)
     path.write_bytes(b"rows")
-    refuse_other(path, promised)
+    read_promised(path, promised)
     for content, sha256 in ((b"r0ws", promised), (b"rows", None)):
         path.write_bytes(content)
         with pytest.raises(UnreadableError, match=r"metrics\.jsonl: not as it was"):
-            refuse_other(path, sha256)
+            read_promised(path, sha256)
     path.unlink()
     with pytest.raises(UnreadableError):
-        refuse_other(path, promised)
+        read_promised(path, promised)
