@@ -62,6 +62,6 @@ def _tell_matched(out: "Console", one: Sweep, other: Sweep) -> None:
     equal = int((same["difference"] == 0).sum())
     mean = formats.difference(float(same["difference"].mean()), one.ranking.loss)
     out.print(
-        f"\n{len(same)} trials have the same config and seed in both; {equal} of them came to the "
-        f"same value, the mean difference is {mean}."
+        f"\nTrials with the same config and seed in both: {len(same)}, of which {equal} came to "
+        f"the same value; the mean difference is {mean}."
     )

@@ -167,7 +167,11 @@ def side(sweep: Sweep, trials: int) -> list[tuple[str, str]]:
         (f"best {sweep.metric}", formats.measure(best, loss)),
         ("95 % interval of its mean", mean if math.isfinite(found.low) else "not known"),
         ("tied with it", formats.listed(found.ties) or "none known"),
-        (f"expected best of {trials} random", formats.measure(expected, loss)),
+        *(
+            [(f"expected best of {trials} random", formats.measure(expected, loss))]
+            if trials
+            else []
+        ),
         ("failed", formats.percent(counted["failed"] / ended) if ended else formats.MISSING),
         ("characters trained on", formats.count(sweep.trials["tokens"].sum())),
         ("time in updates", formats.duration(float(sweep.trials["train_s"].sum()))),
