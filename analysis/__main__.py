@@ -22,7 +22,8 @@ without a network), report.md, checks.json, next_space.yaml (the next sweep, run
 leaderboard.csv, curves.csv, tables/ (what each answer rests on) and figures/ (SVG and PNG);
 configurations.csv where there are replicates, pareto.csv where there are several objectives,
 .parquet files where pyarrow is installed. Works on a finished, a running and an interrupted
-sweep. Nothing is trained, and nothing but report/ is written.
+sweep. Nothing is trained, and nothing but report/ is written; the drawing library is kept in the
+user's cache.
 
 other commands, each with --help:
   python -m analysis top SWEEP              the best trials, filtered, as text or CSV

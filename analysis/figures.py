@@ -154,11 +154,6 @@ def page_charts(figures: Figures) -> str:
     return text.replace("<", "\\u003c")
 
 
-def library() -> str:
-    """Return the drawing library, as a script that needs no network."""
-    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-
-
 def data_uri(png: bytes) -> str:
     """Return an image's source that needs no other file."""
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

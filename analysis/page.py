@@ -7,7 +7,8 @@ from string import Template
 from analysis import markup, sections, tables
 from analysis.environment import environment
 from analysis.evidence import Evidence
-from analysis.figures import Figures, library, page_charts
+from analysis.figures import Figures, page_charts
+from analysis.library import library
 from analysis.load import Sweep
 from analysis.masthead import masthead
 

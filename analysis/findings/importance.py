@@ -21,7 +21,7 @@ SCHEMA: Schema = {
     "score": Column("float64", "adjusted R squared of the ranks on the parameter alone"),
     "low": Column("float64", "10 % quantile of the score over bootstrapped trials"),
     "high": Column("float64", "90 % quantile"),
-    "null": Column("float64", "score that chance stays below for all parameters in nine of ten"),
+    "null": Column("float64", "score that chance stays below for all parameters in 19 of 20"),
     "clear": Column("bool", "the score is above that line"),
     "better_half": Column("float64", "the score among the better half of the trials"),
 }
@@ -29,14 +29,14 @@ ID, TITLE = "importance", "Which parameters matter?"
 HOW = (
     "The score of a parameter is the adjusted R squared of the ranks of the objective on its "
     "place in the range and the square of that, or on its levels; {n} complete trials. Intervals "
-    "are 10 to 90 % over 200 bootstrapped sets of trials. The line is the 90 % quantile of the "
-    "largest score of any parameter over 200 shuffles of the objective: in nine of ten sweeps "
+    "are 10 to 90 % over 200 bootstrapped sets of trials. The line is the 95 % quantile of the "
+    "largest score of any parameter over 200 shuffles of the objective: in 19 of 20 sweeps "
     "without any effect no parameter comes above it. The score sees no effect that only two "
     "parameters have together, and what was pruned is not in it."
 )
 NEEDED, SURE = 10, 30
 """Trials below which there is no score, and below which it is tentative."""
-BOOTSTRAPS, SHUFFLES = 200, 200
+BOOTSTRAPS, SHUFFLES, LINE = 200, 200, 0.95
 SAMPLED = 1000
 """Trials that the scores are computed on at most, drawn from all."""
 
@@ -73,7 +73,7 @@ def scores(trials: pd.DataFrame, space: pd.DataFrame) -> pd.DataFrame:
         rows.append({"parameter": key, **_score(design[has], order[has], rng)})
         shuffled = order[shuffles][:, has].T
         largest = np.maximum(largest, explained(design[has], shuffled))
-    line = float(np.quantile(largest, 0.9)) if rows else 0.0
+    line = float(np.quantile(largest, LINE)) if rows else 0.0
     table = frame([{**row, "null": line, "clear": row["score"] > line} for row in rows], SCHEMA)
     return table.sort_values(["score", "parameter"], ascending=[False, True], ignore_index=True)
 

@@ -42,4 +42,6 @@ def test_without_sections_all_are_measured() -> None:
         "promotion",
         "headline",
         "mirror",
+        "report",
+        "report",
     ]
