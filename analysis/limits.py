@@ -42,6 +42,7 @@ KEYS = {
     "train.grad_clip": COUNT,
     "seed": COUNT,
     "train.muon_ns_steps": Limits(1, 99),
+    "checkpoint.keep": Limits(low=2),
 }
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,6 +12,10 @@ from analysis import space, stats
 from analysis.finding import Finding
 from analysis.frames import missing
 from analysis.load import Sweep
+from analysis.records import at
+
+Changes = dict[str, tuple[dict[str, Any], str]]
+"""What changes of each parameter, by its words in the file, and why."""
 
 KEYS = (
     "trials",
@@ -29,6 +33,8 @@ KEYS = (
     "run",
 )
 """What the next sweep takes over as it is."""
+WIDTHS = ("model.d_model", "model.d_head")
+"""The first of them must be a multiple of the second (tinygpt/config.py)."""
 NAME_LENGTH = 64
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan", "inf"})
@@ -39,7 +45,7 @@ def text(sweep: Sweep, finding: Finding) -> str:
 
     Without advice it is the same search with another seed.
     """
-    changed = _changes(finding)
+    changed = _fitting(sweep.meta, _changes(finding))
     searched = _searched(sweep.meta["space"], changed)
     name = f"{sweep.name[: NAME_LENGTH - len('-next')]}-next"
     seed = int(sweep.meta.get("seed") or 0) + (0 if changed else 1)
@@ -48,20 +54,29 @@ def text(sweep: Sweep, finding: Finding) -> str:
     lines += [line for key, value in taken.items() for line in _block(key, value, 0)]
     lines += _space(searched, changed)
     lines += _enqueue(sweep, searched)
-    lines += _block("wandb", _given(sweep.meta.get("wandb")) or {}, 0)
+    # Nothing is left out here: a ttl_days of null is not the default.
+    lines += _block("wandb", sweep.meta.get("wandb") or {}, 0)
     return "\n".join(lines) + "\n"
 
 
 def fragment(finding: Finding) -> str:
     """Return the changed parameters as they stand in a file, "" if there is no advice."""
     changed = _changes(finding)
-    rows = [f"  {key}: {_flow(change)}" for key, (change, _) in changed.items()]
+    rows = [f"  {key}: {_flow(_whole(change))}" for key, (change, _) in changed.items()]
     return "\n".join(["space:", *rows, ""]) if rows else ""
 
 
-def _changes(finding: Finding) -> dict[str, tuple[dict[str, Any], str]]:
+def _whole(change: Mapping[str, Any]) -> dict[str, Any]:
+    """The ends without a point where they are whole, which suits every type."""
+    return {
+        name: int(end) if isinstance(end, float) and end.is_integer() else end
+        for name, end in change.items()
+    }
+
+
+def _changes(finding: Finding) -> Changes:
     """What changes of each parameter, and why."""
-    found = {}
+    found: Changes = {}
     for row in finding.frame.to_dict("records"):
         change = {
             name: row[f"new_{name}"]
@@ -73,13 +88,39 @@ def _changes(finding: Finding) -> dict[str, tuple[dict[str, Any], str]]:
     return found
 
 
-def _about(sweep: Sweep, changed: Mapping[str, Any]) -> str:
+def _fitting(meta: Mapping[str, Any], changed: Changes) -> Changes:
+    """The changes without those after which a width is no multiple of a head's, if all were."""
+    if _divides(meta, {}) and not _divides(meta, changed):
+        said = "as it was: widths have to be multiples of model.d_head"
+        return changed | {key: ({}, said) for key in WIDTHS if key in changed}
+    return changed
+
+
+def _divides(meta: Mapping[str, Any], changed: Changes) -> bool:
+    """Whether every width is a multiple of every head's, as far as they are searched by number."""
+    searched = _searched(space.searched(meta["space"]), changed)
+    widths, heads = (_values(meta, searched, key) for key in WIDTHS)
+    return all(width % head == 0 for width in widths for head in heads)
+
+
+def _values(meta: Mapping[str, Any], searched: Mapping[str, Any], key: str) -> Sequence[int]:
+    """The values of a whole number; none where it follows from others."""
+    spec = searched.get(key)
+    if spec is None:
+        shared = at(meta, f"run.{key}")
+        return [shared] if isinstance(shared, int) and key not in meta["space"] else []
+    if spec["type"] == "categorical":
+        return list(spec["choices"])
+    return range(spec["low"], spec["high"] + 1, spec.get("step", 1))
+
+
+def _about(sweep: Sweep, changed: Changes) -> str:
     what = "where its trials say that the ranges end too early or reach too far"
     same = "with another seed: its trials give no reason to change a range"
     return f"# The sweep {_one_line(sweep.name)} again, {what if changed else same}."
 
 
-def _searched(meta: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _searched(meta: Mapping[str, Any], changed: Changes) -> dict[str, dict[str, Any]]:
     """The space with its changes; whole numbers stay whole."""
     found = {}
     for key, spec in meta.items():
@@ -96,7 +137,7 @@ def _like(spec: Mapping[str, Any], value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _space(searched: Mapping[str, Any], changed: Mapping[str, Any]) -> Iterator[str]:
+def _space(searched: Mapping[str, Any], changed: Changes) -> Iterator[str]:
     yield "space:"
     for key, spec in searched.items():
         if key in changed:
@@ -106,14 +147,16 @@ def _space(searched: Mapping[str, Any], changed: Mapping[str, Any]) -> Iterator[
 
 def _enqueue(sweep: Sweep, searched: Mapping[str, Any]) -> Iterator[str]:
     """The baseline's parameters and the winner's, as far as they lie in the space."""
-    numbers = dict.fromkeys([0, stats.winner(sweep.trials)])
-    known = sweep.trials[sweep.trials["trial"].isin([n for n in numbers if n is not None])]
-    entries = [_parameters(row, searched) for _, row in known.iterrows()]
-    inside = [entry for entry in entries if entry and _inside(entry, searched)]
-    if inside:
-        yield "enqueue: # the baseline, then the winner"
-    for entry in inside:
-        yield f"  - {_flow(entry)}"
+    entries: dict[str, str] = {}
+    for who, number in (("the baseline", 0), ("the winner", stats.winner(sweep.trials))):
+        for _, row in sweep.trials[sweep.trials["trial"] == number].iterrows():
+            entry = _parameters(row, searched)
+            if entry and _inside(entry, searched):
+                entries.setdefault(_flow(entry), who)
+    if entries:
+        yield f"enqueue: # {', then '.join(entries.values())}"
+    for written in entries:
+        yield f"  - {written}"
 
 
 def _parameters(row: "pd.Series[Any]", searched: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,7 +189,7 @@ def _given(value: Any) -> Any:
         parts = {key: part for key, one in value.items() if (part := _given(one)) is not None}
         return parts or None
     if isinstance(value, list | tuple):
-        return [_given(one) for one in value] or None
+        return list(value) or None
     return None if value == "" else value
 
 
@@ -174,10 +217,16 @@ def _scalar(value: Any) -> str:
     """A scalar of YAML; texts are quoted unless they are words that nothing else is written as."""
     if isinstance(value, str):
         plain = PLAIN.fullmatch(value) and value.lower() not in WORDS
-        return value if plain else json.dumps(value)
+        return value if plain else _quoted(value)
     if isinstance(value, float):
         return _real(value)
     return json.dumps(value)
+
+
+def _quoted(words: str) -> str:
+    """A text between quotes, as YAML escapes what cannot be printed."""
+    shown = json.dumps(words, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in shown)
 
 
 def _real(value: float) -> str:

@@ -12,11 +12,36 @@ SHARE = 0.5
 """Part of a range, on its scale, that it is widened by."""
 
 
+def inner(row: Any, low: float, high: float) -> dict[str, Any]:
+    """Return the range between two places of it, by columns of findings/space.py; empty if that is
+    all of it, or a single choice."""
+    if row["type"] != "categorical":
+        first, last = narrowed(row, low, high)
+        smaller = first > row["low"] or last < row["high"]
+        return {"new_low": first, "new_high": last} if smaller else {}
+    ordered = sorted(set(row["choices"]))
+    kept = {c for i, c in enumerate(ordered) if low <= i / (len(ordered) - 1) <= high}
+    smaller = 1 < len(kept) < len(ordered)
+    return {"new_choices": tuple(c for c in row["choices"] if c in kept)} if smaller else {}
+
+
+def outer(row: Any, end: End) -> dict[str, Any]:
+    """Return the range widened at an end, by columns of findings/space.py; empty without room."""
+    if row["type"] != "categorical":
+        far = widened(row, end)
+        return {f"new_{end}": far} if far != row[end] else {}
+    now, choices = set(row["choices"]), further(row["choices"], end)
+    near = min(now) if end == "low" else max(now)
+    allowed = limits.of(str(row["parameter"]), row["type"])
+    fits = all(allowed.clipped(c, near) == c for c in set(choices) - now)
+    return {"new_choices": choices} if fits and set(choices) != now else {}
+
+
 def widened(row: Any, end: End) -> float:
     """Return where a range of the frame `space` ends if it is widened; where it does if it cannot.
 
-    By half of the range on its scale, to whole steps, clipped to the hard bound and to what the
-    key allows.
+    By half of the range on its scale or one step if that is more, to whole steps, clipped to the
+    hard bound and to what the key allows.
     """
     low, high = float(row["low"]), float(row["high"])
     now = low if end == "low" else high
@@ -40,7 +65,8 @@ def narrowed(row: Any, low: float, high: float) -> tuple[float, float]:
     if step:
         first = start + step * math.floor((first - start) / step + 1e-9)
         last = start + step * math.ceil((last - start) / step - 1e-9)
-    return rounded(max(first, start)), rounded(min(last, float(row["high"])))
+        return _exact(max(first, start)), _exact(min(last, float(row["high"])))
+    return max(rounded(first), start), min(rounded(last), float(row["high"]))
 
 
 def value(row: Any, place: float) -> float:
@@ -52,16 +78,13 @@ def value(row: Any, place: float) -> float:
 
 
 def further(choices: tuple[Any, ...], end: End) -> tuple[Any, ...]:
-    """Return numeric choices with one more at an end, as far away as the others are: by the same
-    factor if all are, else by the same difference. The choices as they are if it would be no
-    positive number."""
+    """Return numeric choices with one more at an end, as far away as the others are: by the last
+    factor if the factors differ less than the differences do, else by the last difference. The
+    choices as they are if it would be no positive number."""
     ordered = sorted(set(choices))
     near, beside = (ordered[0], ordered[1]) if end == "low" else (ordered[-1], ordered[-2])
-    ratios = {b / a for a, b in pairwise(ordered) if a > 0}
-    same = len(ratios) == 1 and ordered[0] > 0
-    new = near * near / beside if same else 2 * near - beside
-    if all(isinstance(choice, int) for choice in ordered):
-        new = round(new)
+    new = near * near / beside if _are_powers(ordered) else 2 * near - beside
+    new = round(new) if all(isinstance(choice, int) for choice in ordered) else rounded(new)
     if not new > 0 or new in ordered:
         return tuple(choices)
     return (new, *choices) if end == "low" else (*choices, new)
@@ -72,12 +95,21 @@ def rounded(number: float) -> float:
     return float(f"{number:.3g}")
 
 
+def _are_powers(ordered: list[Any]) -> bool:
+    if ordered[0] <= 0:
+        return False
+    factors = [b / a for a, b in pairwise(ordered)]
+    gaps = [b - a for a, b in pairwise(ordered)]
+    return bool(max(factors) / min(factors) < max(gaps) / min(gaps))
+
+
 def _beyond(row: Any, end: End, low: float, high: float) -> float:
-    if row["log"]:
-        factor = (high / low) ** SHARE
-        return rounded(low / factor if end == "low" else high * factor)
-    width = SHARE * (high - low)
-    return rounded(low - width if end == "low" else high + width)
+    factor, width = (high / low) ** SHARE if row["log"] else 1.0, SHARE * (high - low)
+    if end == "low":
+        far = low / factor if row["log"] else low - width
+        return min(rounded(far), low - _step(row))
+    far = high * factor if row["log"] else high + width
+    return max(rounded(far), high + _step(row))
 
 
 def _stepped(row: Any, now: float, far: float) -> float:
@@ -85,7 +117,12 @@ def _stepped(row: Any, now: float, far: float) -> float:
     if not step:
         return far
     steps = math.floor(abs(far - now) / step + 1e-9)
-    return rounded(now + math.copysign(steps * step, far - now))
+    return _exact(now + math.copysign(steps * step, far - now))
+
+
+def _exact(number: float) -> float:
+    """A number without what a sum of steps adds to it: 0.7000000000000001 is 0.7."""
+    return float(f"{number:.12g}")
 
 
 def _step(row: Any) -> float:

@@ -1,18 +1,20 @@
 """Is the search space right? Which ranges should be wider, and which could be narrower."""
 
 import math
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
 
-from analysis import formats, noise, ranges, stats
+from analysis import chances, formats, noise, ranges, stats
+from analysis.chances import OUTER
 from analysis.finding import Check, Finding, unknown
-from analysis.frames import Column, Schema, frame, missing
+from analysis.frames import Column, Schema, frame
 from analysis.load import Sweep
 from analysis.noise import Noise
 from analysis.promotion import promoted
-from analysis.quantiles import t_cdf
 from analysis.ranges import End
+from analysis.records import at
 from analysis.unit import comparable, is_ordered, positions
 
 SCHEMA: Schema = {
@@ -22,7 +24,7 @@ SCHEMA: Schema = {
     "position": Column("float64", "place of the winner in the range, 0 to 1"),
     "top": Column("Int64", "how many of the best trials lie in the outer fifth there"),
     "of": Column("Int64", "how many best trials there are"),
-    "p": Column("float64", "probability of so many by chance, or of so strong a trend outwards"),
+    "p": Column("float64", "probability by chance of so many, so strong a trend or so near ties"),
     "low": Column("float64", "range that was searched"),
     "high": Column("float64", "range that was searched"),
     "new_low": Column("float64", "range to search next; missing if it stays"),
@@ -37,13 +39,15 @@ HOW = (
     "lies in the outer tenth and the ranks in that half of the range fall outwards (one-sided p "
     "below 0.05). The winner alone in the outer tenth is only an edge: one junk parameter in five "
     "is there. Cliff: the winner lies beside a region where all trials failed. Narrow: the trials "
-    "that are tied with the best lie within two fifths of a range. A sampler that has moved away "
-    "from a region has few trials there, so that the rules see less than they would in a random "
-    "search. A range is widened by half of itself, on its scale, within its hard bounds."
+    "that are tied with the best, a tenth of the range added on both sides, lie within two fifths "
+    "of it, and so near to each other by chance with a probability below 2.5 %; that needs the "
+    "noise between seeds. A configuration counts once, however many seeds it has. A sampler that "
+    "has moved away from a region has few trials there, so that the rules see less than in a "
+    "random search. A range is widened by half of itself, on its scale, within its hard bounds."
 )
 NEEDED = 10
-"""Complete trials from which more is said than where the winner lies."""
-OUTER, EDGE = 0.2, 0.1
+"""Complete configurations from which more is said than where the winner lies."""
+EDGE = 0.1
 CHANCE, TREND = 0.025, 0.05
 TIGHT = 0.4
 LEAST = 3
@@ -53,30 +57,52 @@ def find(sweep: Sweep, measured: Noise) -> Finding:
     """Return advice for every parameter with an order."""
     sweep, note = promoted(sweep)
     measured = Noise() if note else measured
-    trials, winner = comparable(sweep.trials), stats.winner(sweep.trials)
+    n, winner = len(_once(sweep.trials)), stats.winner(sweep.trials)
     ordered = [row for row in sweep.space.to_dict("records") if is_ordered(row)]
     if winner is None or not ordered:
         lacking = "There is no winner yet." if winner is None else "No parameter has an order."
         level: Any = "unknown" if winner is None else "ok"
         check = Check("space", level, lacking, "", "space", "no range to judge")
         return unknown(ID, TITLE, lacking, SCHEMA, HOW, check)
-    table = advice(sweep.trials, sweep.space, measured, sweep.minimize)
-    check = _check(table, len(trials), winner)
-    answer = f"{_answer(table, len(trials), winner)}{note}"
+    table = advice(sweep.trials, sweep.space, measured, sweep.minimize, _named(sweep.meta))
+    check = _check(table, n, winner)
+    answer = f"{_answer(table, n, winner)}{note}"
     return Finding(ID, TITLE, answer, table, SCHEMA, HOW, (check,))
 
 
 def advice(
-    trials: pd.DataFrame, space: pd.DataFrame, measured: Noise, minimize: bool
+    trials: pd.DataFrame,
+    space: pd.DataFrame,
+    measured: Noise,
+    minimize: bool,
+    held: Collection[str] = (),
 ) -> pd.DataFrame:
-    """Return SCHEMA, one row per parameter with an order; `trials` has a winner, rank 1."""
-    placed, known = positions(trials, space), comparable(trials)
+    """Return SCHEMA, one row per parameter with an order; `trials` has a winner, rank 1.
+
+    Parameters that are `held` are never narrowed.
+    """
+    placed, known = positions(trials, space), _once(trials)
     rows = []
     for row in space.to_dict("records"):
         if is_ordered(row):
             places = placed[row["parameter"]]
-            rows.append(_with_range(row, _judged(row, places, trials, known, measured, minimize)))
+            spread = Noise() if row["parameter"] in held else measured
+            rows.append(_with_range(row, _judged(row, places, trials, known, spread, minimize)))
     return frame(rows, SCHEMA)
+
+
+def _once(trials: pd.DataFrame) -> pd.DataFrame:
+    """The configurations, best first, each with the mean of its seeds: these are no more places."""
+    known = comparable(trials)
+    means = known.groupby("configuration")["value"].transform("mean")
+    return known.assign(value=means).sort_values("rank").drop_duplicates("configuration")
+
+
+def _named(meta: Mapping[str, Any]) -> set[str]:
+    """The parameters whose values the file names elsewhere, so that they have to stay."""
+    hung = [spec.get("when") for spec in meta["space"].values()]
+    lists = [at(meta, "sampler.search_space"), at(meta, "sampler.x0"), *hung]
+    return {key for one in lists if isinstance(one, Mapping) for key in one}
 
 
 def _judged(
@@ -88,7 +114,7 @@ def _judged(
     minimize: bool,
 ) -> dict[str, Any]:
     """What is to be said of one parameter: the first rule that applies."""
-    seen = known.assign(u=places[known.index]).dropna(subset="u").sort_values("rank")
+    seen = known.assign(u=places[known.index])
     inside = seen[seen["u"].between(0, 1)]
     where = places[trials["rank"] == 1]
     base = {"parameter": row["parameter"], "position": float(where.iloc[0]), "end": ""}
@@ -101,15 +127,17 @@ def _judged(
         if beside:
             return base | {"advice": "cliff", "end": end, "evidence": beside}
     for end in sides:
-        enough = len(known) >= NEEDED
-        found = _outward(inside, base["position"], end, _chance(row, end)) if enough else {}
+        enough = len(inside) >= NEEDED
+        found = (
+            _outward(inside, base["position"], end, chances.outer_share(row, end)) if enough else {}
+        )
         if found:
             return base | {"advice": "widen", "end": end, **found}
     for end in sides:
         if _from(base["position"], end) <= EDGE:
-            said = f"The winner lies in the {end}est tenth of the range; that may be chance."
+            said = _edge(row, base["position"], end)
             return base | {"advice": "edge", "end": end, "evidence": said}
-    return base | _tight(inside, measured, minimize)
+    return base | _tight(inside, measured, minimize, chances.count(row))
 
 
 def _from(place: float, end: End) -> float:
@@ -127,21 +155,18 @@ def _cliff(
     if gone < LEAST or _from(winner, end) > border + OUTER * width:
         return ""
     return (
-        f"All {gone} trials {'below' if end == 'low' else 'above'} failed: make the training "
-        "stable there (warmup, clipping) before widening."
+        f"All {gone} trials {'below' if end == 'low' else 'above'} failed: read why, and make "
+        "training work there (warmup, clipping) before widening."
     )
 
 
-def _chance(row: Any, end: End) -> float:
-    """The share of a range's values that lie in its outer fifth: more than that if they are few."""
-    if row["type"] == "categorical":
-        count = len(set(row["choices"]))
-    elif row["log"] or (row["type"] == "float" and missing(row["step"])):
-        return OUTER
-    else:
-        step = 1.0 if missing(row["step"]) else float(row["step"])
-        count = round((float(row["high"]) - float(row["low"])) / step) + 1
-    return max(OUTER, (math.floor(OUTER * (count - 1) + 1e-9) + 1) / count)
+def _edge(row: Any, winner: float, end: End) -> str:
+    if _from(winner, end) < 0:
+        return f"The winner lies beyond the {end} end of the range as it is now."
+    count = chances.count(row)
+    few = f"has the {end}est of {count} values"
+    place = few if 0 < count <= 1 / EDGE else f"lies in the {end}est tenth of the range"
+    return f"The winner {place}; that may be chance."
 
 
 def _outward(inside: pd.DataFrame, winner: float, end: End, chance: float) -> dict[str, Any]:
@@ -149,66 +174,45 @@ def _outward(inside: pd.DataFrame, winner: float, end: End, chance: float) -> di
     k = min(len(inside), max(5, math.ceil(0.1 * len(inside))))
     away = inside["u"] if end == "low" else 1 - inside["u"]
     top = int((away.head(k) <= OUTER).sum())
-    tail = binomial_tail(top, k, chance)
+    tail = chances.binomial_tail(top, k, chance)
     counted = {"top": top, "of": k}
     if top >= LEAST and tail < CHANCE:
         said = f"{top} of the best {k} lie in the {end}est fifth of the range"
         return {**counted, "p": tail, "evidence": f"{said} (by chance: {formats.percent(tail)})."}
     half = away <= 0.5
-    p = _trend(away[half], inside["rank"][half])
+    p = chances.trend(away[half], inside["rank"][half])
     if _from(winner, end) <= EDGE and p < TREND:
         said = f"The winner lies in the {end}est tenth, and results improve towards it"
         return {**counted, "p": p, "evidence": f"{said} (by chance: {formats.percent(p)})."}
     return {}
 
 
-def binomial_tail(hits: int, n: int, p: float) -> float:
-    """Return the probability of at least so many hits in `n` draws."""
-    return sum(math.comb(n, m) * p**m * (1 - p) ** (n - m) for m in range(hits, n + 1))
-
-
-def _trend(away: "pd.Series[float]", ranks: "pd.Series[int]") -> float:
-    """The one-sided p of Spearman's correlation: ranks get better towards the end."""
-    n = len(away)
-    if n < 5 or away.nunique() < 2:
-        return 1.0
-    r = float(away.rank().corr(ranks.astype("float64").rank()))
-    if not r > 0:
-        return 1.0
-    return 1 - t_cdf(r * math.sqrt((n - 2) / max(1e-12, 1 - r * r)), n - 2)
-
-
-def _tight(inside: pd.DataFrame, measured: Noise, minimize: bool) -> dict[str, Any]:
+def _tight(inside: pd.DataFrame, measured: Noise, minimize: bool, count: int) -> dict[str, Any]:
+    """Whether all trials that are tied with the best lie close together; `count` is of values."""
     plain = {"advice": "keep", "evidence": "The best trials do not lie at an end."}
     if not measured.known or len(inside) < NEEDED:
         return plain
     same = noise.tied(inside["value"], float(inside["value"].iloc[0]), measured, minimize)
     near = inside["u"][same]
     low, high = max(0.0, near.min() - EDGE), min(1.0, near.max() + EDGE)
-    if len(near) < LEAST or high - low >= TIGHT:
+    p = chances.closeness(len(near), near.max() - near.min(), count)
+    if len(near) < LEAST or high - low >= TIGHT or p >= CHANCE:
         return plain
-    said = f"All {len(near)} trials that are tied lie within {formats.percent(high - low)} of it."
-    return {"advice": "narrow", "evidence": said, "between": (low, high)}
+    said = f"All {len(near)} trials that are tied lie within {formats.percent(high - low)} of"
+    said += f" the range (by chance: {formats.percent(p)})."
+    return {"advice": "narrow", "evidence": said, "between": (low, high), "p": p}
 
 
 def _with_range(row: Any, judged: dict[str, Any]) -> dict[str, Any]:
-    """The advice with the range that it comes to; none of widening where there is no room."""
+    """The advice with the range that it comes to; none of it where there is no room."""
     whole = {**judged, "low": row["low"], "high": row["high"]}
-    if judged["advice"] == "narrow" and row["type"] != "categorical":
-        low, high = ranges.narrowed(row, *judged["between"])
-        return whole | {"new_low": low, "new_high": high}
+    if judged["advice"] == "narrow":
+        new = ranges.inner(row, *judged["between"])
+        return whole | new if new else whole | {"advice": "keep"}
     if judged["advice"] not in ("widen", "edge"):
         return whole
-    end: End = judged["end"]
-    new: dict[str, Any]
-    if row["type"] == "categorical":
-        choices = ranges.further(row["choices"], end)
-        moved = choices != tuple(row["choices"])
-        new = {"new_choices": choices}
-    else:
-        far = ranges.widened(row, end)
-        moved, new = far != row[end], {f"new_{end}": far}
-    if not moved:
+    new = ranges.outer(row, judged["end"])
+    if not new:
         said = f"{judged['evidence']} The range cannot be widened there."
         return whole | {"advice": "keep", "evidence": said}
     return whole | (new if judged["advice"] == "widen" else {})
@@ -220,7 +224,8 @@ def _answer(table: pd.DataFrame, n: int, winner: int) -> str:
         for row in table.to_dict("records")
         if row["advice"] != "keep"
     ]
-    few = f" With {n} complete trials no more can be said; it takes {NEEDED}." if n < NEEDED else ""
+    few = f" {n} complete configurations are too few to say more; it takes {NEEDED}."
+    few = few if n < NEEDED else ""
     if not parts:
         if n < NEEDED:
             return f"Trial {winner} does not lie at the end of a range.{few}"
@@ -250,6 +255,6 @@ def _check(table: pd.DataFrame, n: int, winner: int) -> Check:
         evidence = f"Trial {winner} lies at the edge of {names}, which may be chance."
         return Check("space", "info", evidence, "", "space", f"{len(edge)} at an edge")
     if n < NEEDED:
-        few = f"{n} complete trials are too few to judge the ranges; it takes {NEEDED}."
+        few = f"{n} complete configurations are too few to judge the ranges; it takes {NEEDED}."
         return Check("space", "unknown", few, "", "space", f"{n} of {NEEDED} trials")
     return Check("space", "ok", "No range needs to be wider.", "", "space", "ranges hold")

@@ -43,5 +43,4 @@ def test_without_sections_all_are_measured() -> None:
         "headline",
         "mirror",
         "report",
-        "report",
     ]
