@@ -7,13 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import noise, stats
-from analysis.findings.confirmation import confirmed
+from analysis import certainty, noise, stats
+from analysis.certainty import Certainty
+from analysis.findings.confirmation import standing
 from analysis.formats import listed, loss, measure
 from analysis.load import Sweep
-from analysis.noise import Noise
 
 BASELINE = 0
+UNSURE = "One seed each: how sure is not known yet."
 ALONE = "There is nothing to rank it with."
 
 
@@ -34,85 +35,65 @@ class Verdict:
 
 
 def judge(sweep: Sweep) -> Verdict:
-    """Return the verdict on a sweep in any state."""
+    """Return the verdict on a sweep in any state.
+
+    It rests on runs with fresh seeds once the search's best has some: then the winner is the
+    configuration with the best mean among those with the most of them.
+    """
     best, measured = stats.winner(sweep.trials), noise.measured(sweep)
     if best is None:
         return Verdict(_without_winner(sweep), None)
-    table = confirmed(sweep.confirmed, sweep.trials, measured, sweep.minimize)
+    table = standing(sweep, measured)
     if len(table):
-        return _on_confirmed(sweep, table)
-    parts = _on_configuration(sweep) if sweep.replicates > 1 else _on_trial(sweep, best)
-    sentence = " ".join([*parts, *_outside(sweep, best), *_front(sweep)])
-    if sweep.replicates == 1 or not measured.known:
-        return Verdict(sentence, best)
-    first = sweep.configurations.iloc[0]
-    low, high = noise.interval(float(first["mean"]), int(first["n"]), measured)
-    return Verdict(sentence, best, _tied(sweep.configurations, measured), low, high)
+        return _on_confirmed(sweep, table, best)
+    sure = certainty.of_search(sweep, measured)
+    parts = _on_configuration(sweep, sure) if sweep.replicates > 1 else _on_trial(sweep, best, sure)
+    said = [*parts, *_lucky(sweep, sure), *_outside(sweep, best), *_front(sweep)]
+    return Verdict(" ".join(said), best, sure.ties, sure.low, sure.high)
 
 
-def _tied(table: pd.DataFrame, measured: Noise) -> tuple[int, ...]:
-    """The first trial of each configuration whose mean is not told apart from the best."""
-    first, others = table.iloc[0], table.iloc[1:]
-    near = [
-        abs(row["delta"]) < noise.margin(measured, int(first["n"]), int(row["n"]))
-        for row in others.to_dict("records")
-    ]
-    return tuple(int(trials[0]) for trials in others.loc[near, "trials"])
-
-
-def _on_confirmed(sweep: Sweep, table: pd.DataFrame) -> Verdict:
-    """The verdict where leaders were trained again: it rests on the fresh seeds alone."""
-    best = table.iloc[0]
-    number, n = int(best["trial"]), int(best["n"])
-    mean = f"mean {_value(sweep, float(best['mean']))} over {n} fresh seed{'s' if n > 1 else ''}"
-    base = table.loc[table["trial"] == BASELINE, "mean"]
-    if number != BASELINE and len(base):
-        mean += _compared(sweep, float(best["mean"] - base.iloc[0]), "the baseline")
-    ties = tuple(int(trial) for trial in table.loc[table["tied"].fillna(False), "trial"])
-    parts = [
-        f"Trial {number}{_if_baseline(number)} {_verb(sweep)}: {mean}{_between(sweep, best)}.",
-        *_with(ties),
-        *_flattered(sweep, best),
-        *_outside(sweep, number),
+def _on_confirmed(sweep: Sweep, table: pd.DataFrame, first: int) -> Verdict:
+    """The verdict on fresh seeds alone; `first` is who was the best of the search."""
+    row, sure = table.iloc[0], certainty.of_fresh(table)
+    best, n, mean = int(row["trial"]), int(row["n"]), float(row["mean"])
+    between, luck = (part(sure, sweep.ranking.loss) for part in (certainty.between, certainty.luck))
+    seeds = f" over {n} fresh seed{'s' if n > 1 else ''}"
+    value = f"{_value(sweep, mean)}{between}{seeds}{_fresh_baseline(sweep, table)}"
+    said = [
+        f"Trial {best}{_if_baseline(best)} {_verb(sweep)}: {value}{certainty.tied(sure.ties)}.",
+        *([f"Its search value was {luck}."] if luck else []),
+        *([] if sure.known else ["One fresh seed each: how sure is not known yet."]),
+        *([] if best == first else [f"The search had trial {first} first."]),
+        *_outside(sweep, best),
         *_front(sweep),
     ]
-    low, high = float(best["low"]), float(best["high"])
-    return Verdict(" ".join(parts), number, ties, low, high, n)
+    return Verdict(" ".join(said), best, sure.ties, sure.low, sure.high, n)
 
 
-def _between(sweep: Sweep, row: "pd.Series[Any]") -> str:
-    if not math.isfinite(row["low"]):
-        return "; how sure is not known yet"
-    low, high = (measure(float(row[end]), sweep.ranking.loss) for end in ("low", "high"))
-    return f" (95 % interval {low} to {high})"
+def _fresh_baseline(sweep: Sweep, table: pd.DataFrame) -> str:
+    best, base = table.iloc[0], table.loc[table["trial"] == BASELINE, "mean"]
+    if best["trial"] == BASELINE:
+        return ""
+    if base.empty:
+        return f" (the baseline, trial {BASELINE}, has no fresh run to compare with)"
+    return _compared(sweep, float(best["mean"] - base.iloc[0]), "the baseline")
 
 
-def _with(ties: tuple[int, ...]) -> list[str]:
-    if not ties:
-        return []
-    return [f"Trial{'s' if len(ties) > 1 else ''} {listed(ties)} cannot be told apart from it."]
+def _lucky(sweep: Sweep, sure: Certainty) -> list[str]:
+    luck = certainty.luck(sure, sweep.ranking.loss)
+    return [f"It was picked for that, and so it looks about {luck}."] if luck else []
 
 
-def _flattered(sweep: Sweep, row: "pd.Series[Any]") -> list[str]:
-    gap = float(row["optimism"])
-    if not math.isfinite(gap) or gap == 0:
-        return []
-    size = measure(abs(gap), sweep.ranking.loss)
-    return [f"The search's own value was {size} too {'good' if gap > 0 else 'bad'}."]
-
-
-def _on_trial(sweep: Sweep, best: int) -> list[str]:
+def _on_trial(sweep: Sweep, best: int, sure: Certainty) -> list[str]:
     row = sweep.trial(best)
     who = f"trial {best}{_if_baseline(best)}"
-    value = _value(sweep, float(row["value"]))
+    value = f"{_value(sweep, float(row['value']))}{certainty.between(sure, sweep.ranking.loss)}"
     if best != BASELINE:
         value += _compared(sweep, float(row["delta_baseline"]), "the baseline")
     if len(stats.leaders(sweep.trials)) == 1:
         return _alone(sweep, who, value)
-    return [
-        f"{_capital(who)} {_verb(sweep)}: {value}.",
-        "One seed each: how sure is not known yet.",
-    ]
+    said = f"{_capital(who)} {_verb(sweep)}: {value}{certainty.tied(sure.ties)}."
+    return [said, "It has no fresh run yet." if sure.known else UNSURE]
 
 
 def _alone(sweep: Sweep, who: str, value: str) -> list[str]:
@@ -124,19 +105,21 @@ def _alone(sweep: Sweep, who: str, value: str) -> list[str]:
     return [f"Only {who} is complete{'' if _over(sweep) else ' so far'}: {value}.", ALONE]
 
 
-def _on_configuration(sweep: Sweep) -> list[str]:
+def _on_configuration(sweep: Sweep, sure: Certainty) -> list[str]:
     table = sweep.configurations
     best = table.iloc[0]
     trials = f"trial{'s' if best['n'] > 1 else ''} {listed(best['trials'])}"
     who = f"the configuration of {trials}{_if_baseline(best['configuration'])}"
-    value = f"mean {_value(sweep, float(best['mean']))}"
+    between = certainty.between(sure, sweep.ranking.loss)
+    value = f"mean {_value(sweep, float(best['mean']))}{between}"
     if best["configuration"] != BASELINE:
         value += _compared(sweep, float(best["delta_baseline"]), "the baseline's mean")
     if len(table) == 1:
         return [f"Only {who} has a complete trial so far: {value}.", _spread(sweep, best), ALONE]
     later = "Those with one complete seed come after it, whatever its loss."
     fewer = [later] if (table["n"] < min(best["n"], 2)).any() else []
-    return [f"{_capital(who)} {_verb(sweep)}: {value}.", _spread(sweep, best), *fewer]
+    said = f"{_capital(who)} {_verb(sweep)}: {value}{certainty.tied(sure.ties)}."
+    return [said, _spread(sweep, best), *fewer]
 
 
 def _spread(sweep: Sweep, best: "pd.Series[Any]") -> str:
@@ -195,7 +178,8 @@ def _over(sweep: Sweep) -> bool:
 
 def _verb(sweep: Sweep) -> str:
     verb = "is best" if len(sweep.objectives) == 1 else f"has the best {sweep.metric}"
-    return verb if _over(sweep) else f"{verb} so far"
+    done = _over(sweep) and not (sweep.confirmed["state"] == "unfinished").any()
+    return verb if done else f"{verb} so far"
 
 
 def _value(sweep: Sweep, value: float) -> str:

@@ -97,14 +97,16 @@ LOSS, SIZE = ({"metric": metric, "direction": "minimize"} for metric in ("val_lo
     [
         (
             [(0, 1.7), (0, 1.8), (1, 1.4), (1, 1.5)], 4,
-            "The configuration of trials 2 and 3 is best: mean 1.4500 nats per character, "
-            "0.3000 below the baseline's mean (trial 0). "
+            "The configuration of trials 2 and 3 is best: mean 1.4500 nats per character, 95 % "
+            "interval 1.2349 to 1.6651, 0.3000 below the baseline's mean (trial 0); 1 other is "
+            "tied with it (0). "
             "Over 2 seeds the standard deviation is 0.0707.",
         ),
         (
             [(0, 1.7), (0, 1.8), (1, 1.4)], 4,
             "The configuration of trials 0 and 1, the baseline, is best so far: mean 1.7500 nats "
-            "per character. Over 2 seeds the standard deviation is 0.0707. "
+            "per character, 95 % interval 1.1147 to 2.3853. Over 2 seeds the standard deviation "
+            "is 0.0707. "
             "Those with one complete seed come after it, whatever its loss.",
         ),
         (
