@@ -38,7 +38,7 @@ def confirmed(searched: Callable[[], Path], command: Command) -> Path:
     path = searched()
     outcome = command("experiments.confirm", path, "--top", 2, "--seeds", 2, "--workers", 1)
     assert outcome.code == 0, outcome.err
-    assert "fresh seeds" in outcome.out
+    assert "fresh seeds" in " ".join(outcome.out.split())
     return path
 
 
@@ -95,7 +95,7 @@ def test_more_seeds_are_added_to_those_there_are(confirmed: Path, command: Comma
     after = configs(confirmed / "confirm")
     assert after[: len(before)] == before
     assert len(after) == len(before) * 3 // 2
-    assert "over 3 fresh seeds" in outcome.out.replace("\n", " ")
+    assert "over 3 fresh seeds" in " ".join(outcome.out.split())
     again = command("experiments.confirm", confirmed, "--top", 2, "--seeds", 3)
     assert (again.code, configs(confirmed / "confirm")) == (0, after)
 
